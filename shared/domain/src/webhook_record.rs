@@ -1,0 +1,263 @@
+//! The record of a webhook: dedupe, audit and outbox in one item.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use miniz_oxide::deflate::compress_to_vec;
+use miniz_oxide::inflate::decompress_to_vec_with_limit;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Authenticated, BodySha256, CompanyId, EpochMillis, MerchantId, Millis, Provider, Reading,
+    RequestId, WebhookKey,
+};
+
+/// Over how many keys of the sparse index `pending` the records spread: 32 keys take 16,000 webhooks a second.
+pub const PENDING_SHARDS: u8 = 32;
+/// How long after its receipt a record counts as overdue. Not less than the queue's visibility timeout, so
+/// that the queue's own first redelivery is not doubled.
+const FIRST_DUE_AFTER: Millis = Millis::from_seconds(180);
+/// Deflate level: 6 is where a body of one or two kilobytes stops getting smaller.
+const COMPRESSION_LEVEL: u8 = 6;
+/// Most bytes a stored body may inflate to: what a Lambda invocation can carry.
+const MAX_INFLATED_BYTES: usize = 6 * 1024 * 1024;
+
+/// A body, deflated.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", schemars(with = "String"))]
+pub struct CompressedBody(Vec<u8>);
+
+/// A stored body cannot be read again.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// The text of a queue message is not base64.
+    #[error("the stored body is not base64")]
+    NotBase64,
+    /// It is no deflated data, or inflates to more than any webhook can have.
+    #[error("the stored body cannot be inflated")]
+    NotDeflated,
+    /// Inflated, it has another digest than its record says.
+    #[error("the stored body has another digest than its record")]
+    OtherDigest,
+}
+
+impl CompressedBody {
+    /// Deflates a body.
+    pub fn deflate(body: &[u8]) -> Self {
+        Self(compress_to_vec(body, COMPRESSION_LEVEL))
+    }
+
+    /// Takes bytes that [`CompressedBody::as_bytes`] gave before.
+    pub const fn from_stored(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The deflated bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The body as received.
+    ///
+    /// # Errors
+    /// [`BodyError::NotDeflated`].
+    pub fn inflate(&self) -> Result<Vec<u8>, BodyError> {
+        decompress_to_vec_with_limit(&self.0, MAX_INFLATED_BYTES)
+            .map_err(|_| BodyError::NotDeflated)
+    }
+}
+
+impl fmt::Debug for CompressedBody {
+    /// Its size only: the body holds personal data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CompressedBody({} bytes)", self.0.len())
+    }
+}
+
+impl TryFrom<String> for CompressedBody {
+    type Error = BodyError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        BASE64
+            .decode(text)
+            .map(Self)
+            .map_err(|_| BodyError::NotBase64)
+    }
+}
+
+impl From<CompressedBody> for String {
+    fn from(body: CompressedBody) -> Self {
+        BASE64.encode(body.0)
+    }
+}
+
+/// What has become of a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordState {
+    /// Its event is on the way to the order's timeline.
+    Pending,
+    /// Its event is in the timeline and the order's state says so.
+    Applied,
+    /// Readable, meaning unknown.
+    Unmapped,
+    /// Authentic but unreadable, or beyond a bound.
+    Quarantined,
+    /// Relayed too often; a person must look.
+    Parked,
+}
+
+impl RecordState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [
+        Self::Pending,
+        Self::Applied,
+        Self::Unmapped,
+        Self::Quarantined,
+        Self::Parked,
+    ];
+
+    /// The word in the table.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Applied => "applied",
+            Self::Unmapped => "unmapped",
+            Self::Quarantined => "quarantined",
+            Self::Parked => "parked",
+        }
+    }
+
+    /// Reads the word in the table.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// A webhook as recorded: what is needed to read it again with any later mapping. It never changes;
+/// what has become of it is a [`RecordState`] beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct WebhookRecord {
+    /// The dedupe key.
+    pub webhook_pk: WebhookKey,
+    /// Who sent it.
+    pub provider: Provider,
+    /// Whose orders it speaks of.
+    pub merchant_id: MerchantId,
+    /// The company its body must name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub company_id: Option<CompanyId>,
+    /// When it was received.
+    pub received_at_ms: EpochMillis,
+    /// The headers that matter for reading it, by lower-case name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Its body, deflated; base64 in a queue message.
+    pub body: CompressedBody,
+    /// The digest of the body as received.
+    pub body_sha256: BodySha256,
+    /// Drawn for the handler call that received it.
+    pub request_id: RequestId,
+}
+
+impl WebhookRecord {
+    /// The record of `webhook`, received by the handler call `request_id`, under the key of its reading.
+    pub fn new(webhook: &Authenticated, reading: &Reading, request_id: RequestId) -> Self {
+        Self {
+            webhook_pk: reading.key.clone(),
+            provider: webhook.provider(),
+            merchant_id: webhook.merchant_id().clone(),
+            company_id: webhook.company_id().cloned(),
+            received_at_ms: webhook.received_at_ms(),
+            headers: webhook.headers().clone(),
+            body: CompressedBody::deflate(webhook.body()),
+            body_sha256: webhook.body_sha256().clone(),
+            request_id,
+        }
+    }
+
+    /// The webhook it was made from, to be read again with today's mapping.
+    ///
+    /// # Errors
+    /// When its body cannot be restored.
+    pub fn webhook(&self) -> Result<Authenticated, BodyError> {
+        let body = self.body.inflate()?;
+        let webhook = Authenticated::new(
+            self.provider,
+            self.merchant_id.clone(),
+            self.company_id.clone(),
+            self.headers.clone(),
+            body,
+            self.received_at_ms,
+        );
+        if *webhook.body_sha256() == self.body_sha256 {
+            Ok(webhook)
+        } else {
+            Err(BodyError::OtherDigest)
+        }
+    }
+
+    /// The key of the sparse index `pending` it is listed under: `00` to `31`, spread by the body's digest.
+    pub fn pending_shard(&self) -> String {
+        let spread = self
+            .body_sha256
+            .as_str()
+            .bytes()
+            .take(4)
+            .fold(0u32, |n, digit| n * 31 + u32::from(digit));
+        format!("{:02}", spread % u32::from(PENDING_SHARDS))
+    }
+
+    /// When a relay may first send it again.
+    pub fn first_due_at_ms(&self) -> EpochMillis {
+        self.received_at_ms + FIRST_DUE_AFTER
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_survives_the_record() {
+        let body = br#"{"code":"EAA6CAC9D5"}"#;
+        let stored = CompressedBody::deflate(body);
+
+        assert_eq!(
+            CompressedBody::from_stored(stored.as_bytes().to_vec())
+                .inflate()
+                .unwrap(),
+            body
+        );
+        assert_eq!(
+            CompressedBody::try_from(String::from(stored.clone())),
+            Ok(stored)
+        );
+    }
+
+    #[test]
+    fn a_body_that_is_not_ours_is_an_error_and_never_fills_the_memory() {
+        assert_eq!(
+            CompressedBody::from_stored(vec![0xff; 8]).inflate(),
+            Err(BodyError::NotDeflated)
+        );
+        let bomb = CompressedBody::deflate(&vec![0; MAX_INFLATED_BYTES + 1]);
+        assert_eq!(bomb.inflate(), Err(BodyError::NotDeflated));
+        assert_eq!(
+            CompressedBody::try_from("#".to_owned()),
+            Err(BodyError::NotBase64)
+        );
+    }
+
+    #[test]
+    fn a_body_is_never_printed() {
+        assert_eq!(
+            format!("{:?}", CompressedBody::from_stored(b"abc".to_vec())),
+            "CompressedBody(3 bytes)"
+        );
+    }
+}
