@@ -1,0 +1,30 @@
+//! The Armada webhook function: wires configuration, clients and the Armada adapter, and decides nothing.
+
+use aws::{
+    Clients, EventsQueue, InstallationsTable, RandomRequestIds, SystemClock, WebhooksTable,
+    environment, required,
+};
+use ingest::{Config, Receiver, Stores};
+use lambda_http::{Error, Request, run, service_fn};
+use providers::armada::Armada;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    aws::log_as_json(environment);
+    let clients = Clients::from_lookup(environment)?;
+    let stores = Stores {
+        installations: InstallationsTable::new(
+            clients.dynamodb.clone(),
+            required(environment, "INSTALLATIONS_TABLE")?,
+        ),
+        records: WebhooksTable::new(clients.dynamodb, required(environment, "WEBHOOKS_TABLE")?),
+        queue: EventsQueue::new(clients.sqs, required(environment, "EVENTS_QUEUE_URL")?),
+        clock: SystemClock,
+        request_ids: RandomRequestIds,
+    };
+    let receiver = &Receiver::new(&Armada, Config::from_lookup(environment)?, stores);
+    run(service_fn(move |request: Request| async move {
+        Ok::<_, Error>(receiver.handle(request).await)
+    }))
+    .await
+}
