@@ -1,0 +1,56 @@
+//! From an SDK's error to a port's. What a service says about a request may repeat parts of it, so only
+//! its code is kept.
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use domain::PortError;
+
+/// Why a call did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AwsError {
+    #[error("it timed out")]
+    TimedOut,
+    #[error("the service was not reached")]
+    NotReached,
+    #[error("the answer was unreadable")]
+    UnreadableAnswer,
+    #[error("the request could not be built")]
+    NotBuilt,
+    #[error("the service said {0}")]
+    Refused(String),
+    #[error("a stored item is damaged: {0}")]
+    Damaged(&'static str),
+}
+
+/// The port's error for an SDK's.
+pub(crate) fn port_error<E: ProvideErrorMetadata, R>(
+    call: &'static str,
+    error: &SdkError<E, R>,
+) -> PortError {
+    let why = match error {
+        SdkError::TimeoutError(_) => AwsError::TimedOut,
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => AwsError::TimedOut,
+        SdkError::DispatchFailure(_) => AwsError::NotReached,
+        SdkError::ResponseError(_) => AwsError::UnreadableAnswer,
+        SdkError::ServiceError(service) => AwsError::Refused(
+            service
+                .err()
+                .code()
+                .unwrap_or("an unnamed error")
+                .to_owned(),
+        ),
+        _ => AwsError::NotBuilt,
+    };
+    PortError {
+        call,
+        source: Box::new(why),
+    }
+}
+
+/// The port's error for an item that this project cannot have written.
+pub(crate) fn damaged(call: &'static str, what: &'static str) -> PortError {
+    PortError {
+        call,
+        source: Box::new(AwsError::Damaged(what)),
+    }
+}
