@@ -1,0 +1,624 @@
+//! What `template.yaml` promises to the code and to those who operate it.
+//!
+//! Checked on the translated template, where what SAM adds shows as well. cfn-lint accepts nearly
+//! every template that breaks one of these.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a template that lacks what a test looks for has failed it"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use serde_json::{Map, Value, json};
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+const FUNCTIONS: [&str; 3] = [
+    "ArmadaWebhookFunction",
+    "ShipdayWebhookFunction",
+    "OrderConsumerFunction",
+];
+
+// ---------------------------------------------------------------- functions
+
+#[test]
+fn the_functions_are_the_folders_under_functions() {
+    let folders: BTreeSet<String> = std::fs::read_dir(Path::new(ROOT).join("functions"))
+        .expect("`functions` is a folder")
+        .map(|entry| entry.expect("its entries are readable"))
+        .filter(|entry| entry.path().is_dir())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+
+    let binaries = FUNCTIONS
+        .map(|function| text(&resource(function)["Metadata"]["BuildProperties"]["Binary"]));
+
+    assert_eq!(names("AWS::Lambda::Function"), FUNCTIONS.into());
+    assert_eq!(folders, binaries.map(str::to_owned).into());
+}
+
+#[test]
+fn every_function_is_a_plain_rust_binary() {
+    for function in FUNCTIONS {
+        assert_eq!(
+            resource(function)["Metadata"]["BuildMethod"],
+            "rust-cargolambda"
+        );
+        assert_has(
+            function,
+            &json!({
+                "Runtime": "provided.al2023",
+                "Handler": "bootstrap",
+                "Architectures": [{ "Ref": "Architecture" }],
+                "RecursiveLoop": "Terminate",
+                "TracingConfig": { "Mode": "Active" },
+            }),
+        );
+    }
+}
+
+#[test]
+fn every_function_has_a_role_of_its_own() {
+    let roles: BTreeSet<&str> = FUNCTIONS.map(role_of).into();
+
+    assert_eq!(roles.len(), FUNCTIONS.len());
+    assert_eq!(names("AWS::IAM::Role"), roles, "and nothing else has one");
+}
+
+#[test]
+fn every_function_writes_to_its_own_log_group_and_to_no_other() {
+    let groups: BTreeSet<&str> = FUNCTIONS.map(log_group_of).into();
+    assert_eq!(groups.len(), FUNCTIONS.len());
+
+    for function in FUNCTIONS {
+        let log_grants: Vec<_> = grants(role_of(function))
+            .into_iter()
+            .filter(|(action, _)| action.starts_with("logs:"))
+            .collect();
+
+        let own = log_group_of(function);
+        assert_eq!(
+            log_grants,
+            [("logs:CreateLogStream", own), ("logs:PutLogEvents", own)],
+            "{function}"
+        );
+    }
+}
+
+#[test]
+fn every_log_group_forgets() {
+    for group in names("AWS::Logs::LogGroup") {
+        assert_has(
+            group,
+            &json!({ "RetentionInDays": { "Ref": "LogRetentionDays" } }),
+        );
+    }
+}
+
+#[test]
+fn every_function_is_told_exactly_what_it_reads() {
+    let webhook = |cidrs: &str| {
+        json!({
+            "RUST_BACKTRACE": "0",
+            "INSTALLATIONS_TABLE": { "Ref": "InstallationsTable" },
+            "WEBHOOKS_TABLE": { "Ref": "WebhooksTable" },
+            "EVENTS_QUEUE_URL": { "Ref": "EventsQueue" },
+            "MAX_BODY_BYTES": { "Ref": "MaxBodyBytes" },
+            "SOURCE_IP_MODE": { "Ref": "SourceIpMode" },
+            "SOURCE_CIDRS": { "Ref": cidrs },
+        })
+    };
+    let consumer = json!({
+        "RUST_BACKTRACE": "0",
+        "WEBHOOKS_TABLE": { "Ref": "WebhooksTable" },
+        "ORDERS_TABLE": { "Ref": "OrdersTable" },
+        "EVENTS_QUEUE_URL": { "Ref": "EventsQueue" },
+        "DEAD_LETTER_QUEUE_URL": { "Ref": "DeadLetterQueue" },
+        "RETENTION_DAYS": { "Ref": "RetentionDays" },
+    });
+
+    for (function, expected) in [
+        ("ArmadaWebhookFunction", webhook("ArmadaSourceCidrs")),
+        ("ShipdayWebhookFunction", webhook("ShipdaySourceCidrs")),
+        ("OrderConsumerFunction", consumer),
+    ] {
+        assert_has(
+            function,
+            &json!({ "Environment": { "Variables": expected } }),
+        );
+    }
+}
+
+// ---------------------------------------------------------------- the API
+
+#[test]
+fn the_api_has_two_routes_and_both_take_posts() {
+    let routes: BTreeSet<_> = routes()
+        .iter()
+        .map(|route| (route.method, route.path))
+        .collect();
+
+    assert_eq!(
+        routes,
+        [("post", "/webhooks/armada"), ("post", "/webhooks/shipday")].into()
+    );
+    assert_eq!(only("AWS::ApiGatewayV2::Api"), "WebhooksApi");
+}
+
+#[test]
+fn every_route_leads_to_its_provider_in_payload_format_2() {
+    for route in routes() {
+        let binary = text(&resource(route.function)["Metadata"]["BuildProperties"]["Binary"]);
+
+        assert_eq!(
+            route.path.strip_prefix("/webhooks/"),
+            binary.strip_suffix("-webhook")
+        );
+        assert_eq!(
+            route.integration["payloadFormatVersion"], "2.0",
+            "{}",
+            route.path
+        );
+    }
+}
+
+#[test]
+fn a_function_gives_up_before_the_gateway_and_the_gateway_before_the_provider() {
+    for route in routes() {
+        let function = 1_000 * number(&properties(route.function)["Timeout"]);
+        let gateway = number(&route.integration["timeoutInMillis"]);
+        let provider = 10_000;
+
+        assert!(
+            function < gateway && gateway < provider,
+            "{}: {function} < {gateway} < {provider}",
+            route.path
+        );
+    }
+}
+
+#[test]
+fn a_flood_is_throttled_by_the_gateway() {
+    assert_has(
+        only("AWS::ApiGatewayV2::Stage"),
+        &json!({
+            "DefaultRouteSettings": {
+                "ThrottlingRateLimit": { "Ref": "ThrottleRate" },
+                "ThrottlingBurstLimit": { "Ref": "ThrottleBurst" },
+            },
+        }),
+    );
+}
+
+#[test]
+fn the_access_log_is_json_and_holds_nothing_a_sender_wrote() {
+    let log = &properties(only("AWS::ApiGatewayV2::Stage"))["AccessLogSettings"];
+    let fields: BTreeMap<String, String> =
+        serde_json::from_str(text(&log["Format"])).expect("a flat JSON object");
+
+    assert_eq!(target(&log["DestinationArn"]), "AccessLogs");
+    for (name, value) in &fields {
+        assert!(
+            value.starts_with("$context."),
+            "`{name}` is no fact of the gateway's"
+        );
+        for word in ["path", "query", "header", "userAgent", "body", "authorizer"] {
+            assert!(!value.contains(word), "`{name}` carries the {word}");
+        }
+    }
+}
+
+// ---------------------------------------------------------------- the queue
+
+#[test]
+fn the_queue_hides_a_message_six_times_as_long_as_the_consumer_may_run() {
+    let consumer = target(&event_source()["FunctionName"]);
+
+    let hidden = number(&properties("EventsQueue")["VisibilityTimeout"]);
+
+    assert!(
+        hidden >= 6 * number(&properties(consumer)["Timeout"]),
+        "{hidden} s"
+    );
+}
+
+#[test]
+fn one_failed_message_does_not_bring_back_its_batch() {
+    let source = event_source();
+
+    assert_eq!(target(&source["EventSourceArn"]), "EventsQueue");
+    assert_eq!(
+        source["FunctionResponseTypes"],
+        json!(["ReportBatchItemFailures"])
+    );
+}
+
+#[test]
+fn the_event_source_limits_the_consumer_and_a_reservation_does_not() {
+    let limit = &event_source()["ScalingConfig"]["MaximumConcurrency"];
+    let reservation = properties("OrderConsumerFunction").get("ReservedConcurrentExecutions");
+
+    assert_eq!(*limit, json!({ "Ref": "ConsumerConcurrency" }));
+    assert_eq!(reservation, None);
+}
+
+#[test]
+fn a_message_that_may_be_the_only_copy_is_received_fifty_times() {
+    let redrive = &properties("EventsQueue")["RedrivePolicy"];
+
+    assert!(number(&redrive["maxReceiveCount"]) >= 50);
+    assert_eq!(target(&redrive["deadLetterTargetArn"]), "DeadLetterQueue");
+}
+
+#[test]
+fn dead_letters_outlive_the_queue_and_records_outlive_dead_letters() {
+    let kept = |queue| number(&properties(queue)["MessageRetentionPeriod"]);
+    let record = 86_400 * number(&translated()["Parameters"]["RetentionDays"]["MinValue"]);
+
+    assert!(kept("EventsQueue") < kept("DeadLetterQueue"));
+    assert!(kept("DeadLetterQueue") < record);
+}
+
+#[test]
+fn both_queues_are_encrypted_and_take_a_whole_webhook() {
+    for queue in ["EventsQueue", "DeadLetterQueue"] {
+        assert_has(
+            queue,
+            &json!({
+                "SqsManagedSseEnabled": true,
+                "MaximumMessageSize": 1_048_576,
+            }),
+        );
+    }
+}
+
+// ---------------------------------------------------------------- permissions
+
+#[test]
+fn every_statement_is_named_and_allows_plain_actions() {
+    for role in names("AWS::IAM::Role") {
+        assert_eq!(properties(role).get("ManagedPolicyArns"), None, "{role}");
+        for statement in statements(role) {
+            assert!(statement["Sid"].is_string(), "{role}: {statement}");
+            assert_eq!(statement["Effect"], "Allow", "{role}: {statement}");
+        }
+        for (action, resource) in grants(role) {
+            assert!(!action.contains(['*', '?']), "{role}: {action}");
+            assert!(
+                resource != "*" || action.starts_with("xray:Put"),
+                "{role}: {action} on everything"
+            );
+        }
+    }
+}
+
+#[test]
+fn only_lambda_may_take_the_roles() {
+    for role in names("AWS::IAM::Role") {
+        let trust = list(&properties(role)["AssumeRolePolicyDocument"]["Statement"]);
+
+        assert_eq!(trust.len(), 1, "{role}");
+        assert_eq!(
+            trust[0]["Principal"],
+            json!({ "Service": "lambda.amazonaws.com" })
+        );
+        assert_eq!(trust[0]["Action"], "sts:AssumeRole");
+    }
+}
+
+#[test]
+fn a_webhook_function_looks_up_records_and_forwards_and_can_do_nothing_else() {
+    for (role, logs) in [
+        ("ArmadaWebhookRole", "ArmadaWebhookLogs"),
+        ("ShipdayWebhookRole", "ShipdayWebhookLogs"),
+    ] {
+        let expected = [
+            ("dynamodb:GetItem", "InstallationsTable"),
+            ("dynamodb:PutItem", "WebhooksTable"),
+            ("sqs:SendMessage", "EventsQueue"),
+            ("logs:CreateLogStream", logs),
+            ("logs:PutLogEvents", logs),
+            ("xray:PutTelemetryRecords", "*"),
+            ("xray:PutTraceSegments", "*"),
+        ];
+        assert_eq!(grants(role), expected.into(), "{role}");
+    }
+}
+
+#[test]
+fn a_webhook_function_reaches_its_own_provider_only() {
+    for (role, keys) in [
+        ("ArmadaWebhookRole", "armada#*"),
+        ("ShipdayWebhookRole", "shipday#*"),
+    ] {
+        // `ForAllValues` is also true of a request that names no key at all; `Null` closes that.
+        let own_keys = json!({
+            "ForAllValues:StringLike": { "dynamodb:LeadingKeys": [keys] },
+            "Null": { "dynamodb:LeadingKeys": "false" },
+        });
+        for statement in statements(role) {
+            if one_or_many(&statement["Action"]).any(|action| action.starts_with("dynamodb:")) {
+                assert_eq!(
+                    statement["Condition"], own_keys,
+                    "{role}: {}",
+                    statement["Sid"]
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_consumer_takes_messages_and_writes_records_and_orders_and_can_do_nothing_else() {
+    let expected = [
+        ("sqs:ReceiveMessage", "EventsQueue"),
+        ("sqs:DeleteMessage", "EventsQueue"),
+        ("sqs:GetQueueAttributes", "EventsQueue"),
+        ("sqs:ChangeMessageVisibility", "EventsQueue"),
+        ("sqs:SendMessage", "DeadLetterQueue"),
+        ("dynamodb:PutItem", "WebhooksTable"),
+        ("dynamodb:UpdateItem", "WebhooksTable"),
+        ("dynamodb:PutItem", "OrdersTable"),
+        ("dynamodb:Query", "OrdersTable"),
+        ("dynamodb:UpdateItem", "OrdersTable"),
+        ("logs:CreateLogStream", "OrderConsumerLogs"),
+        ("logs:PutLogEvents", "OrderConsumerLogs"),
+        ("xray:PutTelemetryRecords", "*"),
+        ("xray:PutTraceSegments", "*"),
+    ];
+    assert_eq!(grants("OrderConsumerRole"), expected.into());
+}
+
+// ---------------------------------------------------------------- data
+
+#[test]
+fn tables_and_queues_outlive_the_stack() {
+    for name in &names("AWS::DynamoDB::Table") | &names("AWS::SQS::Queue") {
+        let deletion = text(&resource(name)["DeletionPolicy"]);
+
+        assert!(deletion.starts_with("Retain"), "{name}: {deletion}");
+        assert_eq!(resource(name)["UpdateReplacePolicy"], "Retain", "{name}");
+    }
+}
+
+#[test]
+fn tables_can_be_restored_and_production_refuses_to_delete_them() {
+    let is_prod = &translated()["Conditions"]["IsProd"];
+    assert_eq!(
+        *is_prod,
+        json!({ "Fn::Equals": [{ "Ref": "Stage" }, "prod"] })
+    );
+
+    for table in names("AWS::DynamoDB::Table") {
+        let recovery = &properties(table)["PointInTimeRecoverySpecification"];
+
+        assert_eq!(recovery["PointInTimeRecoveryEnabled"], true, "{table}");
+        assert_has(
+            table,
+            &json!({
+                "DeletionProtectionEnabled": { "Fn::If": ["IsProd", true, false] },
+                "BillingMode": "PAY_PER_REQUEST",
+            }),
+        );
+    }
+}
+
+#[test]
+fn raw_bodies_do_not_live_on_in_old_backups() {
+    let recovery = &properties("WebhooksTable")["PointInTimeRecoverySpecification"];
+
+    assert!(number(&recovery["RecoveryPeriodInDays"]) <= 7);
+}
+
+#[test]
+fn the_tables_have_the_keys_of_the_contract() {
+    let key = |name, kind| json!({ "AttributeName": name, "KeyType": kind });
+    let attribute = |name, kind| json!({ "AttributeName": name, "AttributeType": kind });
+    let expected = json!({
+        "InstallationsTable": {
+            "KeySchema": [key("pk", "HASH")],
+            "AttributeDefinitions": [attribute("pk", "S")],
+        },
+        "WebhooksTable": {
+            "KeySchema": [key("pk", "HASH")],
+            "AttributeDefinitions": [
+                attribute("pk", "S"),
+                attribute("pending_shard", "S"),
+                attribute("due_at_ms", "N"),
+            ],
+            "GlobalSecondaryIndexes": [{
+                "IndexName": "pending",
+                "KeySchema": [key("pending_shard", "HASH"), key("due_at_ms", "RANGE")],
+                "Projection": { "ProjectionType": "KEYS_ONLY" },
+            }],
+            "TimeToLiveSpecification": { "AttributeName": "expires_at", "Enabled": true },
+        },
+        "OrdersTable": {
+            "KeySchema": [key("pk", "HASH"), key("sk", "RANGE")],
+            "AttributeDefinitions": [attribute("pk", "S"), attribute("sk", "S")],
+        },
+    });
+
+    let tables = names("AWS::DynamoDB::Table");
+    assert_eq!(
+        tables,
+        ["InstallationsTable", "OrdersTable", "WebhooksTable"].into()
+    );
+    for table in tables {
+        for part in [
+            "KeySchema",
+            "AttributeDefinitions",
+            "GlobalSecondaryIndexes",
+            "LocalSecondaryIndexes",
+            "TimeToLiveSpecification",
+        ] {
+            let promised = expected[table].get(part);
+            assert_eq!(properties(table).get(part), promised, "{table}.{part}");
+        }
+    }
+}
+
+// ---------------------------------------------------------------- reading the template
+
+fn translated() -> &'static Value {
+    static TRANSLATED: OnceLock<Value> = OnceLock::new();
+    TRANSLATED.get_or_init(|| {
+        let run = Command::new(".dev/python/bin/python")
+            .args([
+                "tests/template/translate.py",
+                "template.yaml",
+                "/dev/stdout",
+            ])
+            .current_dir(ROOT)
+            .output()
+            .expect("`.dev/python` is a virtual environment with `cli/dev/requirements.txt` in it");
+        assert!(
+            run.status.success(),
+            "{}",
+            String::from_utf8_lossy(&run.stderr)
+        );
+        serde_json::from_slice(&run.stdout).expect("the translator writes JSON")
+    })
+}
+
+fn names(kind: &str) -> BTreeSet<&'static str> {
+    entries(&translated()["Resources"])
+        .iter()
+        .filter(|(_, resource)| resource["Type"] == kind)
+        .map(|(name, _)| name.as_str())
+        .collect()
+}
+
+#[track_caller]
+fn only(kind: &str) -> &'static str {
+    let names = names(kind);
+    assert_eq!(names.len(), 1, "{kind}: {names:?}");
+    names.first().expect("there is one")
+}
+
+#[track_caller]
+fn resource(name: &str) -> &'static Value {
+    translated()["Resources"].get(name).expect(name)
+}
+
+#[track_caller]
+fn properties(name: &str) -> &'static Value {
+    &resource(name)["Properties"]
+}
+
+/// Asserts that a resource has these properties, whatever others it has.
+#[track_caller]
+fn assert_has(name: &str, expected: &Value) {
+    for (property, value) in entries(expected) {
+        assert_eq!(
+            properties(name).get(property),
+            Some(value),
+            "{name}.{property}"
+        );
+    }
+}
+
+#[track_caller]
+fn role_of(function: &str) -> &'static str {
+    target(&properties(function)["Role"])
+}
+
+#[track_caller]
+fn log_group_of(function: &str) -> &'static str {
+    target(&properties(function)["LoggingConfig"]["LogGroup"])
+}
+
+#[track_caller]
+fn event_source() -> &'static Value {
+    properties(only("AWS::Lambda::EventSourceMapping"))
+}
+
+struct Route {
+    path: &'static str,
+    method: &'static str,
+    integration: &'static Value,
+    function: &'static str,
+}
+
+/// SAM writes the routes into the OpenAPI document of the API.
+fn routes() -> Vec<Route> {
+    let mut routes = Vec::new();
+    for (path, methods) in entries(&properties("WebhooksApi")["Body"]["paths"]) {
+        for (method, operation) in entries(methods) {
+            let integration = &operation["x-amazon-apigateway-integration"];
+            let uri = text(&integration["uri"]["Fn::Sub"]);
+            let (_, uri) = uri
+                .split_once("functions/${")
+                .expect("a function in the URI");
+            let (function, _) = uri
+                .split_once(".Arn}")
+                .expect("the function's ARN in the URI");
+            routes.push(Route {
+                path,
+                method,
+                integration,
+                function,
+            });
+        }
+    }
+    routes
+}
+
+fn statements(role: &str) -> impl Iterator<Item = &'static Value> {
+    let policies = list(&properties(role)["Policies"]).iter();
+    policies.flat_map(|policy| list(&policy["PolicyDocument"]["Statement"]))
+}
+
+/// What a role may do, as pairs of an action and the resource it may do it to.
+fn grants(role: &str) -> BTreeSet<(&'static str, &'static str)> {
+    statements(role)
+        .flat_map(|statement| {
+            let resource = target(&statement["Resource"]);
+            one_or_many(&statement["Action"]).map(move |action| (action, resource))
+        })
+        .collect()
+}
+
+/// The resource that a `Ref` or the ARN that a `GetAtt` means; plain text as it is.
+#[track_caller]
+fn target(reference: &'static Value) -> &'static str {
+    match &reference["Fn::GetAtt"] {
+        Value::Array(parts) => {
+            assert_eq!(parts[1], "Arn");
+            text(&parts[0])
+        }
+        _ => text(reference.get("Ref").unwrap_or(reference)),
+    }
+}
+
+fn one_or_many(value: &'static Value) -> impl Iterator<Item = &'static str> {
+    let many = value
+        .as_array()
+        .map_or(std::slice::from_ref(value), Vec::as_slice);
+    many.iter().map(text)
+}
+
+#[track_caller]
+fn entries(value: &Value) -> &Map<String, Value> {
+    value.as_object().expect("an object")
+}
+
+#[track_caller]
+fn list(value: &Value) -> &[Value] {
+    value.as_array().expect("a list")
+}
+
+#[track_caller]
+fn text(value: &'static Value) -> &'static str {
+    value.as_str().expect("text")
+}
+
+#[track_caller]
+fn number(value: &Value) -> u64 {
+    value.as_u64().expect("a whole number")
+}
