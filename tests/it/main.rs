@@ -1,1 +1,20 @@
+//! What crosses crates, tested through the public doors, in one binary so that it links once.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed unwrap is a failed test"
+)]
 
+mod boundaries;
+mod consumer;
+mod ingest;
+mod logs;
+mod message_schema;
+mod pipeline;
+mod readings;
+mod shipday_quirks;
+mod strict_dynamodb;
+mod support;
+mod template;

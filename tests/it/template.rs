@@ -465,7 +465,7 @@ fn the_tables_have_the_keys_of_the_contract() {
 
 // ---------------------------------------------------------------- reading the template
 
-fn translated() -> &'static Value {
+pub(crate) fn translated() -> &'static Value {
     static TRANSLATED: OnceLock<Value> = OnceLock::new();
     TRANSLATED.get_or_init(|| {
         let run = Command::new(".dev/python/bin/python")

@@ -4,8 +4,8 @@ use aws::{
     Clients, EventsQueue, InstallationsTable, RandomRequestIds, SystemClock, WebhooksTable,
     environment, required,
 };
-use ingest::{Config, Receiver, Stores};
-use lambda_http::{Error, Request, run, service_fn};
+use ingest::{Config, Receiver, Stores, serve};
+use lambda_http::Error;
 use providers::armada::Armada;
 
 #[tokio::main(flavor = "current_thread")]
@@ -22,9 +22,6 @@ async fn main() -> Result<(), Error> {
         clock: SystemClock,
         request_ids: RandomRequestIds,
     };
-    let receiver = &Receiver::new(&Armada, Config::from_lookup(environment)?, stores);
-    run(service_fn(move |request: Request| async move {
-        Ok::<_, Error>(receiver.handle(request).await)
-    }))
-    .await
+    let receiver = Receiver::new(&Armada, Config::from_lookup(environment)?, stores);
+    serve(&receiver).await
 }

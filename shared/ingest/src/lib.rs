@@ -10,9 +10,12 @@ mod config;
 mod receiver;
 mod registry;
 mod request;
+mod serve;
 mod source_address;
 
 pub use answer::Answer;
 pub use config::{Config, ConfigError};
 pub use receiver::{Receiver, Stores};
+pub use request::keep_every_header;
+pub use serve::serve;
 pub use source_address::{SourceAddresses, SourceIpMode};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use domain::Headers;
 use lambda_http::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use lambda_http::http::{HeaderMap, Method};
-use lambda_http::request::RequestContext;
+use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Request, RequestExt};
 
 /// The parameter of the registered URL that carries its key.
@@ -97,6 +97,19 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
+}
+
+/// A gateway's event, made so that the request in it has every occurrence of every header.
+///
+/// `lambda_http` 1.3 lets the single-valued `headers` of a REST API's event replace its `multiValueHeaders`,
+/// which would hide that a credential came twice; so the single ones are dropped where both are there.
+pub fn keep_every_header(mut event: LambdaRequest) -> LambdaRequest {
+    if let LambdaRequest::ApiGatewayV1(rest) = &mut event {
+        for name in rest.multi_value_headers.keys() {
+            rest.headers.remove(name);
+        }
+    }
+    event
 }
 
 /// The body of a request, taken out of it.

@@ -1,0 +1,224 @@
+//! One readable line per webhook and record, and nothing personal or secret in any of them.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use testkit::{Fault, SHIPDAY_TOKEN, Webhook};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::support::{Pipeline, SENT_AT};
+
+/// Personal data and secrets that are in the canary webhooks.
+const CANARIES: [&str; 8] = [
+    "Canary Customer",
+    "+96550001111",
+    "Canary Street 5",
+    "Canary Driver",
+    "+96550002222",
+    "canary-url-key",
+    SHIPDAY_TOKEN,
+    testkit::ARMADA_INSTALLATION_ID,
+];
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Lines {
+    /// Runs `work` and returns its log lines, at the most talkative level.
+    fn of(work: impl Future<Output = ()>) -> Vec<String> {
+        let lines = Self::default();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(lines.clone())
+            .finish();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        tracing::subscriber::with_default(subscriber, || runtime.block_on(work));
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+fn canary_armada(code: Value, status: &str) -> Webhook {
+    let person =
+        json!({ "name": "Canary Customer", "phone": "+96550001111", "address": "Canary Street 5" });
+    let body = json!({
+        "code": code, "status": status, "customer": person,
+        "driver": { "name": "Canary Driver", "phone": "+96550002222" },
+    });
+    let webhook = testkit::armada("order.updated", "wh_1", SENT_AT, body.to_string());
+    Webhook {
+        query: "k=canary-url-key".to_owned(),
+        ..webhook
+    }
+}
+
+fn canary_shipday(event: &str, status: &str) -> Webhook {
+    let body = json!({
+        "timestamp": 1_767_816_000_000_u64, "event": event, "order_status": status, "order": { "id": 7 },
+        "delivery_details": { "name": "Canary Customer", "phone": "+96550001111", "address": "Canary Street 5" },
+        "carrier": { "id": 1, "name": "Canary Driver", "phone": "+96550002222" },
+    });
+    testkit::shipday(body.to_string())
+}
+
+fn canaries() -> Vec<Webhook> {
+    vec![
+        canary_armada(json!("A1"), "dispatched"),
+        canary_armada(json!("A2 of Canary Customer"), "dispatched"),
+        canary_armada(json!("A3"), "Canary Customer"),
+        canary_armada(Value::Null, "dispatched"),
+        canary_armada(json!("A4"), "dispatched")
+            .with_header("x-armada-webhook-topic", "Canary Customer"),
+        canary_armada(json!("A5"), "dispatched").with_header("x-armada-app-id", "Canary Customer"),
+        canary_shipday("ORDER_ASSIGNED", "NOT_ACCEPTED"),
+        canary_shipday("Canary Customer", "Canary Driver"),
+        canary_shipday("ORDER_ASSIGNED", "NOT_ACCEPTED")
+            .with_header("content-type", "Canary Customer"),
+        testkit::shipday("{\"name\":\"Canary Customer"),
+    ]
+}
+
+#[test]
+fn no_path_writes_personal_data_or_a_secret() {
+    let faults: [&[(&'static str, Fault)]; 8] = [
+        &[],
+        &[("find", Fault::Before)],
+        &[("put_if_absent", Fault::Before)],
+        &[("put_if_absent", Fault::After), ("send", Fault::Before)],
+        &[("send", Fault::Before)],
+        &[("put_entry", Fault::Before), ("bury", Fault::Before)],
+        &[("put_entry", Fault::Panic), ("close", Fault::Panic)],
+        &[
+            ("read", Fault::After),
+            ("save", Fault::Before),
+            ("postpone", Fault::Before),
+        ],
+    ];
+    let mut lines = Vec::new();
+    for planned in faults {
+        for webhook in canaries() {
+            lines.extend(Lines::of(async {
+                let pipeline = Pipeline::new();
+                for (call, fault) in planned {
+                    pipeline.world.fail_next(call, *fault);
+                }
+                for _ in 0..2 {
+                    pipeline.post(&webhook).await;
+                }
+                pipeline.world.enqueue_text("poison of Canary Customer");
+                for _ in 0..3 {
+                    pipeline.consume().await;
+                }
+            }));
+        }
+    }
+
+    assert!(lines.len() > 200, "{} lines", lines.len());
+    for line in &lines {
+        for canary in CANARIES {
+            assert!(!line.contains(canary), "{canary:?} is in {line}");
+        }
+    }
+}
+
+#[test]
+fn a_webhook_is_one_line_that_tells_its_story() {
+    let lines = Lines::of(async {
+        Pipeline::new()
+            .post(&canary_armada(json!("A1"), "dispatched"))
+            .await;
+    });
+
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    let line: Value = serde_json::from_str(&lines[0]).unwrap();
+    for (field, value) in [
+        ("level", json!("INFO")),
+        ("message", json!("webhook accepted")),
+        ("provider", json!("armada")),
+        ("merchant", json!(testkit::MERCHANT)),
+        ("order", json!("A1")),
+        ("outcome", json!("accepted")),
+        ("http_status", json!(200)),
+        ("status", json!("en_route_to_pickup")),
+        ("forward", json!("sent")),
+    ] {
+        assert_eq!(line[field], value, "{field} in {line:#}");
+    }
+    for field in [
+        "request_id",
+        "webhook",
+        "bytes",
+        "duration_ms",
+        "registry_ms",
+        "record_ms",
+        "forward_ms",
+    ] {
+        assert!(!line[field].is_null(), "{field} in {line:#}");
+    }
+}
+
+#[test]
+fn a_record_is_one_line_that_tells_what_became_of_it() {
+    let lines = Lines::of(async {
+        let pipeline = Pipeline::new();
+        pipeline
+            .post(&canary_shipday("ORDER_ASSIGNED", "NOT_ACCEPTED"))
+            .await;
+        pipeline.consume().await;
+    });
+
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    let line: Value = serde_json::from_str(&lines[1]).unwrap();
+    for (field, value) in [
+        ("message", json!("record applied")),
+        ("order", json!("7")),
+        ("outcome", json!("applied")),
+        ("status", json!("assigned")),
+        ("saved", json!(true)),
+        ("receives", json!(1)),
+        ("apply_delay_ms", json!(0)),
+    ] {
+        assert_eq!(line[field], value, "{field} in {line:#}");
+    }
+}
+
+#[test]
+fn the_reason_of_a_refusal_is_in_the_log_and_nowhere_else() {
+    let lines = Lines::of(async {
+        let answered = Pipeline::new()
+            .post(&testkit::shipday("{\"a\":1}").with_header("token", "wrong"))
+            .await;
+        assert!(!answered.body.to_string().contains("unknown"));
+    });
+
+    let line: Value = serde_json::from_str(&lines[0]).unwrap();
+    assert_eq!(
+        (line["level"].as_str(), line["reason"].as_str()),
+        (Some("WARN"), Some("credential_unknown"))
+    );
+}
