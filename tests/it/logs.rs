@@ -1,11 +1,11 @@
 //! One readable line per webhook and record, and nothing personal or secret in any of them.
 
+use std::cell::RefCell;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use serde_json::{Value, json};
 use testkit::{Fault, SHIPDAY_TOKEN, Webhook};
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::{Pipeline, SENT_AT};
 
@@ -21,12 +21,25 @@ const CANARIES: [&str; 8] = [
     testkit::ARMADA_INSTALLATION_ID,
 ];
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    /// What this thread has logged, while it is asked for.
+    static LOGGED: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
 
-impl io::Write for Lines {
+/// One subscriber for all tests, because subscribers that come and go disturb each other; each thread's lines
+/// stay its own.
+static SUBSCRIBER: Once = Once::new();
+
+#[derive(Clone, Copy)]
+struct OwnThread;
+
+impl io::Write for OwnThread {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        LOGGED.with_borrow_mut(|logged| {
+            logged
+                .iter_mut()
+                .for_each(|lines| lines.extend_from_slice(bytes))
+        });
         Ok(bytes.len())
     }
 
@@ -35,35 +48,27 @@ impl io::Write for Lines {
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-impl Lines {
-    /// Runs `work` and returns its log lines, at the most talkative level.
-    fn of(work: impl Future<Output = ()>) -> Vec<String> {
-        let lines = Self::default();
-        let subscriber = tracing_subscriber::fmt()
+/// Runs `work` and returns its log lines, at the most talkative level.
+fn lines_of(work: impl Future<Output = ()>) -> Vec<String> {
+    SUBSCRIBER.call_once(|| {
+        let lines = tracing_subscriber::fmt()
             .json()
             .flatten_event(true)
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(lines.clone())
-            .finish();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
-        tracing::subscriber::with_default(subscriber, || runtime.block_on(work));
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-        text.lines().map(str::to_owned).collect()
-    }
+            .with_max_level(tracing::Level::TRACE);
+        let subscriber = lines.with_writer(|| OwnThread).finish();
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+    });
+    LOGGED.set(Some(Vec::new()));
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap()
+        .block_on(work);
+    let text = String::from_utf8(LOGGED.take().unwrap()).unwrap();
+    text.lines().map(str::to_owned).collect()
 }
 
-fn canary_armada(code: Value, status: &str) -> Webhook {
+fn canary_armada(code: &Value, status: &str) -> Webhook {
     let person =
         json!({ "name": "Canary Customer", "phone": "+96550001111", "address": "Canary Street 5" });
     let body = json!({
@@ -88,13 +93,13 @@ fn canary_shipday(event: &str, status: &str) -> Webhook {
 
 fn canaries() -> Vec<Webhook> {
     vec![
-        canary_armada(json!("A1"), "dispatched"),
-        canary_armada(json!("A2 of Canary Customer"), "dispatched"),
-        canary_armada(json!("A3"), "Canary Customer"),
-        canary_armada(Value::Null, "dispatched"),
-        canary_armada(json!("A4"), "dispatched")
+        canary_armada(&json!("A1"), "dispatched"),
+        canary_armada(&json!("A2 of Canary Customer"), "dispatched"),
+        canary_armada(&json!("A3"), "Canary Customer"),
+        canary_armada(&Value::Null, "dispatched"),
+        canary_armada(&json!("A4"), "dispatched")
             .with_header("x-armada-webhook-topic", "Canary Customer"),
-        canary_armada(json!("A5"), "dispatched").with_header("x-armada-app-id", "Canary Customer"),
+        canary_armada(&json!("A5"), "dispatched").with_header("x-armada-app-id", "Canary Customer"),
         canary_shipday("ORDER_ASSIGNED", "NOT_ACCEPTED"),
         canary_shipday("Canary Customer", "Canary Driver"),
         canary_shipday("ORDER_ASSIGNED", "NOT_ACCEPTED")
@@ -122,7 +127,7 @@ fn no_path_writes_personal_data_or_a_secret() {
     let mut lines = Vec::new();
     for planned in faults {
         for webhook in canaries() {
-            lines.extend(Lines::of(async {
+            lines.extend(lines_of(async {
                 let pipeline = Pipeline::new();
                 for (call, fault) in planned {
                     pipeline.world.fail_next(call, *fault);
@@ -148,9 +153,9 @@ fn no_path_writes_personal_data_or_a_secret() {
 
 #[test]
 fn a_webhook_is_one_line_that_tells_its_story() {
-    let lines = Lines::of(async {
+    let lines = lines_of(async {
         Pipeline::new()
-            .post(&canary_armada(json!("A1"), "dispatched"))
+            .post(&canary_armada(&json!("A1"), "dispatched"))
             .await;
     });
 
@@ -184,7 +189,7 @@ fn a_webhook_is_one_line_that_tells_its_story() {
 
 #[test]
 fn a_record_is_one_line_that_tells_what_became_of_it() {
-    let lines = Lines::of(async {
+    let lines = lines_of(async {
         let pipeline = Pipeline::new();
         pipeline
             .post(&canary_shipday("ORDER_ASSIGNED", "NOT_ACCEPTED"))
@@ -209,7 +214,7 @@ fn a_record_is_one_line_that_tells_what_became_of_it() {
 
 #[test]
 fn the_reason_of_a_refusal_is_in_the_log_and_nowhere_else() {
-    let lines = Lines::of(async {
+    let lines = lines_of(async {
         let answered = Pipeline::new()
             .post(&testkit::shipday("{\"a\":1}").with_header("token", "wrong"))
             .await;

@@ -8,6 +8,7 @@
 )]
 
 mod boundaries;
+mod clients;
 mod consumer;
 mod ingest;
 mod logs;

@@ -23,12 +23,13 @@ use crate::support::{Pipeline, SENT_AT, armada_status, order_key, shipday_event}
 use crate::template::translated;
 
 /// A DynamoDB of its own for one test.
-struct Database {
+pub(crate) struct Database {
     client: Client,
+    address: String,
 }
 
 impl Database {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let memory = dynoxide::Database::memory().unwrap();
@@ -46,11 +47,17 @@ impl Database {
             .build();
         let database = Self {
             client: Client::from_conf(config),
+            address: address.to_string(),
         };
         for table in ["InstallationsTable", "WebhooksTable", "OrdersTable"] {
             database.create(table).await;
         }
         database
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> String {
+        self.address.clone()
     }
 
     /// Creates a table as the template describes it; its name is its logical id.
@@ -151,7 +158,7 @@ impl Database {
 }
 
 /// The record that a webhook becomes.
-async fn recorded(
+pub(crate) async fn recorded(
     webhook: &testkit::Webhook,
     request: &str,
 ) -> (WebhookRecord, Option<domain::OrderKey>) {
@@ -547,7 +554,10 @@ async fn an_installation_is_registered_once_found_by_its_credential_and_disabled
         table.find(&installation.credential).await.unwrap(),
         Some(installation.clone())
     );
-    assert_eq!(table.list().await.unwrap(), [installation.clone()]);
+    assert_eq!(
+        table.list().await.unwrap(),
+        std::slice::from_ref(&installation)
+    );
 
     assert!(
         table

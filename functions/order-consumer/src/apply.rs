@@ -20,8 +20,8 @@ pub(crate) struct Applicable {
 pub(crate) enum Prepared {
     /// Its event is to be applied.
     Apply(Box<Applicable>),
-    /// Its record is written, and there is no event in it.
-    Kept(RecordState),
+    /// There is no event in it; the word says what its record is, if it is written.
+    NotAnEvent(&'static str),
 }
 
 /// What became of an event.
@@ -69,22 +69,22 @@ where
     let webhook = new.webhook().map_err(PrepareError::Damaged)?;
     let reading = adapter(new.provider).read(&webhook);
     let Some(state) = reading.interpretation.initial_state() else {
-        return Ok(Prepared::Kept(RecordState::Applied));
+        return Ok(Prepared::NotAnEvent("ignored"));
     };
     let recording = record(records, &new, state, reading.order.as_ref()).await?;
-    let closed_as = match reading.interpretation {
-        Interpretation::Event(event) => {
-            return Ok(applicable(*event, recording.key, new.body_sha256));
-        }
-        Interpretation::Unmapped(_) => ClosedAs::Unmapped,
-        Interpretation::Quarantined(_) => ClosedAs::Quarantined,
-        Interpretation::Ignored(_) => return Ok(Prepared::Kept(RecordState::Applied)),
-    };
+    if let Interpretation::Event(event) = reading.interpretation {
+        return Ok(applicable(*event, recording.key, new.body_sha256));
+    }
     // The record may be there as pending, written by a receiver with an older mapping.
+    let closed_as = if state == RecordState::Unmapped {
+        ClosedAs::Unmapped
+    } else {
+        ClosedAs::Quarantined
+    };
     records
         .close(&recording.key, &new.body_sha256, closed_as)
         .await?;
-    Ok(Prepared::Kept(closed_as.state()))
+    Ok(Prepared::NotAnEvent(state.as_str()))
 }
 
 fn applicable(

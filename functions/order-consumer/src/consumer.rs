@@ -55,19 +55,25 @@ pub struct NamelessFailure;
 /// Why a record was not applied.
 #[derive(Debug)]
 enum Failure {
-    /// May succeed later.
-    Transient(PortError),
+    /// May succeed later; says what went wrong.
+    Transient(String),
     /// Can never succeed.
     Permanent(&'static str),
     /// Processing it panicked.
     Panicked,
 }
 
+impl Failure {
+    fn transient(error: &PortError) -> Self {
+        Self::Transient(error.with_causes())
+    }
+}
+
 /// What became of a record.
 #[derive(Debug)]
 enum Outcome {
     Applied(Applied),
-    Kept(domain::RecordState),
+    NotAnEvent(&'static str),
 }
 
 impl<R, O, Q, L, C> Consumer<R, O, Q, L, C>
@@ -104,7 +110,7 @@ where
                         .push((index, event));
                     None
                 }
-                Ok(Prepared::Kept(state)) => Some(Ok(Outcome::Kept(state))),
+                Ok(Prepared::NotAnEvent(kept_as)) => Some(Ok(Outcome::NotAnEvent(kept_as))),
                 Err(failure) => Some(Err(failure)),
             });
         }
@@ -155,7 +161,7 @@ where
             .await
             .and_then(|prepared| {
                 prepared.map_err(|error| match error {
-                    PrepareError::Port(error) => Failure::Transient(error),
+                    PrepareError::Port(error) => Failure::transient(&error),
                     PrepareError::Damaged(_) => Failure::Permanent("damaged_record"),
                 })
             });
@@ -177,7 +183,7 @@ where
         for ((index, event), put) in events.iter().zip(puts) {
             match put {
                 Ok(Ok(())) => added.push((*index, event.as_ref())),
-                Ok(Err(error)) => results.push((*index, Err(Failure::Transient(error)))),
+                Ok(Err(error)) => results.push((*index, Err(Failure::transient(&error)))),
                 Err(panicked) => results.push((*index, Err(panicked))),
             }
         }
@@ -206,14 +212,9 @@ where
         let applied = match apply::settle(orders, order).await {
             Ok(applied) => applied,
             Err(error) => {
-                let why = error.with_causes();
-                let again = || PortError {
-                    call: error.call,
-                    source: why.clone().into(),
-                };
                 return added
                     .iter()
-                    .map(|_| Err(Failure::Transient(again())))
+                    .map(|_| Err(Failure::transient(&error)))
                     .collect();
             }
         };
@@ -224,7 +225,7 @@ where
             .map(|closed| {
                 closed
                     .map(|()| Outcome::Applied(applied))
-                    .map_err(Failure::Transient)
+                    .map_err(|error| Failure::transient(&error))
             })
             .collect()
     }
@@ -237,70 +238,74 @@ where
         result: Result<Outcome, Failure>,
     ) -> bool {
         let receives = receives(message);
-        let failure = match result {
+        match result {
             Ok(outcome) => {
                 self.log_success(message, about, &outcome, receives);
-                return true;
+                true
             }
+            Err(Failure::Permanent(reason)) => self.bury(message, about, reason, receives).await,
             Err(Failure::Panicked) if receives >= PANICS_UNTIL_RECEIVE => {
-                Failure::Permanent("panicked_again")
+                self.bury(message, about, "panicked_again", receives).await
             }
-            Err(failure) => failure,
-        };
-        let id = message.message_id.as_deref();
-        match failure {
-            Failure::Permanent(reason) => {
-                let body = message.body.as_deref().unwrap_or_default();
-                let buried = self
-                    .stores
-                    .dead_letters
-                    .bury(body, about.map(|about| &about.merchant_id))
-                    .await;
-                let error = buried.as_ref().err().map(PortError::with_causes);
-                tracing::error!(
-                    message_id = id,
-                    outcome = "dead_letter",
-                    reason,
-                    receives,
-                    error,
-                    "record can never be applied"
-                );
-                buried.is_ok()
-            }
-            Failure::Transient(error) => {
-                let wait_seconds = wait_seconds(id.unwrap_or_default(), receives);
-                self.postpone(message, wait_seconds).await;
-                let error = error.with_causes();
-                tracing::warn!(
-                    message_id = id,
-                    outcome = "failed",
-                    receives,
-                    wait_seconds,
-                    error,
-                    "record failed"
-                );
+            Err(Failure::Panicked) => {
+                self.postpone(message, receives, "it panicked").await;
                 false
             }
-            Failure::Panicked => {
-                tracing::error!(
-                    message_id = id,
-                    outcome = "failed",
-                    reason = "panicked",
-                    receives,
-                    "record failed"
-                );
+            Err(Failure::Transient(error)) => {
+                self.postpone(message, receives, &error).await;
                 false
             }
         }
     }
 
-    /// Brings the message back soon at first, and ever later. If that fails it comes after the queue's own
+    /// Sends a hopeless message to the dead letters; `false` when they do not take it, so that it comes again.
+    async fn bury(
+        &self,
+        message: &SqsMessage,
+        about: Option<&About>,
+        reason: &str,
+        receives: u32,
+    ) -> bool {
+        let body = message.body.as_deref().unwrap_or_default();
+        let buried = self
+            .stores
+            .dead_letters
+            .bury(body, about.map(|about| &about.merchant_id))
+            .await;
+        let error = buried.as_ref().err().map(PortError::with_causes);
+        let message_id = message.message_id.as_deref();
+        tracing::error!(
+            message_id,
+            outcome = "dead_letter",
+            reason,
+            receives,
+            error,
+            "record can never be applied"
+        );
+        buried.is_ok()
+    }
+
+    /// Brings a message back soon at first, and ever later. If that fails it comes after the queue's own
     /// visibility timeout.
-    async fn postpone(&self, message: &SqsMessage, wait_seconds: u32) {
+    async fn postpone(&self, message: &SqsMessage, receives: u32, error: &str) {
+        let message_id = message.message_id.as_deref();
+        let wait_seconds = wait_seconds(message_id.unwrap_or_default(), receives);
+        tracing::warn!(
+            message_id,
+            outcome = "failed",
+            receives,
+            wait_seconds,
+            error,
+            "record failed"
+        );
         if let Some(handle) = &message.receipt_handle
             && let Err(error) = self.stores.queue.postpone(handle, wait_seconds).await
         {
-            tracing::warn!(error = error.with_causes(), "redelivery not rescheduled");
+            tracing::warn!(
+                message_id,
+                error = error.with_causes(),
+                "redelivery not rescheduled"
+            );
         }
     }
 
@@ -358,14 +363,8 @@ where
                     "order has too many events, its state stands still"
                 );
             }
-            Outcome::Kept(state) => {
-                line!(
-                    warn,
-                    state.as_str(),
-                    none,
-                    None::<bool>,
-                    "record kept without an event"
-                );
+            Outcome::NotAnEvent(kept_as) => {
+                line!(warn, *kept_as, none, None::<bool>, "record has no event");
             }
         }
     }

@@ -1,0 +1,316 @@
+//! The deployed stack, and what the tests ask of it.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use aws::{InstallationsTable, OrdersTable};
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::{
+    Credential, CredentialDigest, EpochMillis, Installation, InstallationState, MerchantId,
+    OrderId, OrderKey, Orders as _, Provider, Timeline,
+};
+use hookctl::dev::{Functions, LocalStack, LocalStackOptions};
+use hookctl::{HttpAnswer, WebhookAddress};
+use testkit::Webhook;
+use tokio::runtime::Runtime;
+
+/// The functions under test.
+pub(crate) const BINARIES: [&str; 3] = ["armada-webhook", "shipday-webhook", "order-consumer"];
+/// How long a condition may take to come true.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where `cargo lambda build` puts a function.
+pub(crate) fn bootstrap(binary: &str) -> PathBuf {
+    lambda_folder().join(binary).join("bootstrap")
+}
+
+fn lambda_folder() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .parent()
+        .expect("it is in the target folder")
+        .join("lambda")
+}
+
+/// The local stack with everything in it.
+pub(crate) struct Stack {
+    runtime: Runtime,
+    stack: Mutex<Option<LocalStack>>,
+    addresses: HashMap<Provider, WebhookAddress>,
+    outputs: HashMap<String, String>,
+    dynamodb: aws_sdk_dynamodb::Client,
+    sqs: aws_sdk_sqs::Client,
+}
+
+/// A merchant of one test, with an installation at each provider.
+pub(crate) struct Merchant<'a> {
+    stack: &'a Stack,
+    pub(crate) id: MerchantId,
+    app_id: String,
+    token: String,
+}
+
+impl Stack {
+    pub(crate) fn start() -> Self {
+        for binary in BINARIES {
+            assert!(
+                bootstrap(binary).is_file(),
+                "no bootstrap of {binary}: run `make bootstraps` first"
+            );
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let options = LocalStackOptions {
+            repository: hookctl::repository_root().expect("the tests run in the repository"),
+            port: 0,
+            functions: Functions::Bootstraps(lambda_folder()),
+            enforce_iam: true,
+            folder: Path::new(env!("CARGO_TARGET_TMPDIR")).join("end-to-end"),
+            change_template: None,
+            function_endpoint: None,
+        };
+        let stack = runtime
+            .block_on(LocalStack::start(options))
+            .unwrap_or_else(|error| panic!("{error}"));
+        Self {
+            addresses: Provider::ALL
+                .map(|provider| (provider, stack.webhook_address(provider)))
+                .into(),
+            outputs: stack.outputs().clone().into_iter().collect(),
+            dynamodb: stack.dynamodb(),
+            sqs: stack.sqs(),
+            stack: Mutex::new(Some(stack)),
+            runtime,
+        }
+    }
+
+    /// Ends the stack's processes.
+    pub(crate) fn stop(&self) {
+        if let Some(stack) = self.stack.lock().unwrap().take() {
+            self.runtime.block_on(stack.stop());
+        }
+    }
+
+    pub(crate) fn wait_for<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    fn output(&self, name: &str) -> &str {
+        self.outputs
+            .get(name)
+            .unwrap_or_else(|| panic!("the template has no output {name}"))
+    }
+
+    /// A merchant with both installations, active.
+    pub(crate) fn merchant(&self, id: &str) -> Merchant<'_> {
+        let merchant = Merchant {
+            stack: self,
+            id: MerchantId::parse(id).unwrap(),
+            app_id: format!("app-of-{id}"),
+            token: format!("token-of-{id}"),
+        };
+        for provider in Provider::ALL {
+            merchant.install(provider, InstallationState::Active);
+        }
+        merchant
+    }
+
+    /// All records of a merchant.
+    pub(crate) fn records(&self, merchant: &MerchantId) -> Vec<HashMap<String, AttributeValue>> {
+        let scan = self
+            .dynamodb
+            .scan()
+            .table_name(self.output("WebhooksTableName"))
+            .consistent_read(true)
+            .filter_expression("merchant_id = :merchant")
+            .expression_attribute_values(":merchant", AttributeValue::S(merchant.to_string()))
+            .into_paginator()
+            .items()
+            .send();
+        self.wait_for(scan.collect::<Result<Vec<_>, _>>()).unwrap()
+    }
+
+    /// The keys of a merchant's records in the sparse index.
+    pub(crate) fn pending(&self, merchant: &MerchantId) -> Vec<String> {
+        let table = self.output("WebhooksTableName");
+        let scan = self
+            .dynamodb
+            .scan()
+            .table_name(table)
+            .index_name("pending")
+            .into_paginator()
+            .items()
+            .send();
+        let keys = self.wait_for(scan.collect::<Result<Vec<_>, _>>()).unwrap();
+        let of_merchant = |key: &String| key.split('#').nth(1) == Some(merchant.as_str());
+        keys.iter()
+            .map(|item| item["pk"].as_s().unwrap().clone())
+            .filter(of_merchant)
+            .collect()
+    }
+
+    /// Puts texts into the events queue, all at once.
+    pub(crate) fn enqueue(&self, bodies: &[&str]) {
+        let entries = bodies.iter().enumerate().map(|(n, body)| {
+            aws_sdk_sqs::types::SendMessageBatchRequestEntry::builder()
+                .id(n.to_string())
+                .message_body(*body)
+                .message_group_id("test")
+                .build()
+                .unwrap()
+        });
+        let send = self
+            .sqs
+            .send_message_batch()
+            .queue_url(self.output("EventsQueueUrl"));
+        let sent = self
+            .wait_for(send.set_entries(Some(entries.collect())).send())
+            .unwrap();
+        assert!(sent.failed().is_empty());
+    }
+
+    /// What is in the dead-letter queue, without taking it out for longer than a look.
+    pub(crate) fn dead_letters(&self) -> Vec<String> {
+        let receive = self
+            .sqs
+            .receive_message()
+            .queue_url(self.output("DeadLetterQueueUrl"));
+        let received = receive
+            .max_number_of_messages(10)
+            .visibility_timeout(0)
+            .send();
+        let messages = self
+            .wait_for(received)
+            .unwrap()
+            .messages
+            .unwrap_or_default();
+        messages
+            .into_iter()
+            .filter_map(|message| message.body)
+            .collect()
+    }
+
+    fn orders(&self) -> OrdersTable {
+        OrdersTable::new(self.dynamodb.clone(), self.output("OrdersTableName"))
+    }
+}
+
+impl Merchant<'_> {
+    fn credential(&self, provider: Provider) -> CredentialDigest {
+        match provider {
+            Provider::Armada => Credential::armada_installation(&self.app_id, "installation"),
+            Provider::Shipday => Credential::single(&self.token),
+        }
+        .digest(provider)
+    }
+
+    /// Registers the merchant's installation, or sets the state of a registered one.
+    pub(crate) fn install(&self, provider: Provider, state: InstallationState) {
+        let table = InstallationsTable::new(
+            self.stack.dynamodb.clone(),
+            self.stack.output("InstallationsTableName"),
+        );
+        let installation = Installation {
+            credential: self.credential(provider),
+            merchant_id: self.id.clone(),
+            state,
+            label: "end to end".to_owned(),
+            created_at_ms: EpochMillis::new(0),
+            not_after_ms: None,
+            url_key_sha256: None,
+            company_id: None,
+        };
+        self.stack.wait_for(table.register(&installation)).unwrap();
+        assert!(
+            self.stack
+                .wait_for(table.set_state(&installation.credential, state))
+                .unwrap()
+        );
+    }
+
+    /// Makes a webhook the merchant's own.
+    pub(crate) fn signed(&self, webhook: Webhook) -> Webhook {
+        match webhook.provider {
+            Provider::Armada => webhook
+                .with_header("x-armada-app-id", &self.app_id)
+                .with_header("x-armada-installation-id", "installation"),
+            Provider::Shipday => webhook.with_header("token", &self.token),
+        }
+    }
+
+    /// Sends a webhook of the merchant through the HTTP API.
+    pub(crate) fn send(&self, webhook: Webhook) -> HttpAnswer {
+        self.send_as_is(&self.signed(webhook))
+    }
+
+    /// Sends a webhook with whatever credential it has.
+    pub(crate) fn send_as_is(&self, webhook: &Webhook) -> HttpAnswer {
+        self.post(&self.stack.addresses[&webhook.provider], webhook)
+    }
+
+    /// Sends a webhook to another path of the API.
+    pub(crate) fn send_to(&self, path: &str, webhook: &Webhook) -> HttpAnswer {
+        let address = &self.stack.addresses[&webhook.provider];
+        let own_path = format!("/webhooks/{}", webhook.provider);
+        let url = address.url.replace(&own_path, path);
+        assert_ne!(url, address.url);
+        self.post(
+            &WebhookAddress {
+                url,
+                ..address.clone()
+            },
+            webhook,
+        )
+    }
+
+    fn post(&self, address: &WebhookAddress, webhook: &Webhook) -> HttpAnswer {
+        let headers: Vec<(&str, &str)> = webhook
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        hookctl::post(address, &headers, &webhook.body).unwrap()
+    }
+
+    /// An order of the merchant as it is stored now.
+    pub(crate) fn order(&self, provider: Provider, order: &str) -> Timeline {
+        let key = OrderKey {
+            merchant_id: self.id.clone(),
+            provider,
+            order_id: OrderId::parse(order).unwrap(),
+        };
+        self.stack.wait_for(self.stack.orders().read(&key)).unwrap()
+    }
+
+    /// Waits until an order has so many events, its state says so, and none of the merchant's records is pending.
+    #[track_caller]
+    pub(crate) fn order_with(&self, events: usize, provider: Provider, order: &str) -> Timeline {
+        eventually(&format!("{order} has {events} events"), || {
+            let timeline = self.order(provider, order);
+            let counted = timeline.state.as_ref().map(|state| state.event_count);
+            (counted == Some(events) && self.stack.pending(&self.id).is_empty()).then_some(timeline)
+        })
+    }
+}
+
+/// Waits until a condition gives a value.
+#[track_caller]
+pub(crate) fn eventually<T>(what: &str, condition: impl Fn() -> Option<T>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(
+            Instant::now() < until,
+            "not within {} s: {what}",
+            PATIENCE.as_secs()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,87 @@
+//! The functions' SDK clients against a network that misbehaves.
+
+use std::time::Duration;
+
+use aws::{Clients, WebhooksTable};
+use domain::{RecordState, RecordingOutcome, record};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::strict_dynamodb::{Database, recorded};
+use crate::support::{SENT_AT, armada_status};
+
+fn clients(endpoint: &str) -> Clients {
+    Clients::from_lookup(|name| match name {
+        "AWS_ENDPOINT_URL" => Some(endpoint.to_owned()),
+        "AWS_REGION" | "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => {
+            Some("us-east-1".to_owned())
+        }
+        _ => None,
+    })
+    .unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_never_answers_is_given_up_after_two_and_a_half_seconds() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let table = WebhooksTable::new(clients(&endpoint).dynamodb, "WebhooksTable");
+    let (new, _) = recorded(&armada_status("A1", "dispatched", "wh_1", SENT_AT), "r1").await;
+    let started = tokio::time::Instant::now();
+
+    let error = record(&table, &new, RecordState::Pending, None)
+        .await
+        .unwrap_err();
+
+    assert_eq!(
+        error.with_causes(),
+        "webhook put did not succeed: it timed out"
+    );
+    let waited = started.elapsed();
+    assert!(
+        waited > Duration::from_secs(1) && waited <= Duration::from_millis(2_600),
+        "{waited:?}"
+    );
+}
+
+/// Forwards connections to `upstream`; the answer on the first one is read and thrown away.
+async fn losing_the_first_answer(upstream: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut server = TcpStream::connect(&upstream).await.unwrap();
+        let mut request = vec![0; 65_536];
+        let read = client.read(&mut request).await.unwrap();
+        server.write_all(&request[..read]).await.unwrap();
+        let answered = server.read(&mut request).await.unwrap();
+        assert!(answered > 0, "the write took effect");
+        drop((client, server));
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut server = TcpStream::connect(&upstream).await.unwrap();
+            tokio::spawn(
+                async move { tokio::io::copy_bidirectional(&mut client, &mut server).await },
+            );
+        }
+    });
+    endpoint
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_was_lost_is_recognized_as_our_own_when_the_sdk_writes_again() {
+    let database = Database::start().await;
+    let endpoint = losing_the_first_answer(database.address()).await;
+    let table = WebhooksTable::new(clients(&endpoint).dynamodb, "WebhooksTable");
+    let (new, order) = recorded(&armada_status("A1", "dispatched", "wh_1", SENT_AT), "r1").await;
+
+    let recording = record(&table, &new, RecordState::Pending, order.as_ref())
+        .await
+        .unwrap();
+
+    assert_eq!(
+        recording.outcome,
+        RecordingOutcome::Mine,
+        "not a duplicate: it would never be sent"
+    );
+}
