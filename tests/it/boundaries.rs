@@ -59,8 +59,10 @@ fn domain_and_providers_know_no_cloud_no_server_and_no_runtime() {
 }
 
 #[test]
-fn domain_knows_no_provider_and_ingest_knows_no_table() {
+fn dependencies_point_one_way() {
     has_none_of("domain", &["providers"]);
+    has_none_of("aws", &["providers", "ingest", "order-consumer"]);
+    has_none_of("providers", &["ingest"]);
     has_none_of("ingest", &["aws-sdk", "aws-smithy"]);
 }
 
@@ -70,6 +72,7 @@ fn the_functions_carry_one_tls_stack_and_no_test_double() {
         has_none_of(
             package,
             &[
+                "aws-config",
                 "aws-lc",
                 "openssl-sys",
                 "native-tls",

@@ -63,7 +63,7 @@ async fn every_message_obeys_the_schema() {
 }
 
 #[test]
-fn the_schema_refuses_what_the_consumer_refuses() {
+fn the_schema_refuses_another_version_and_money_that_is_a_float() {
     let validator = jsonschema::validator_for(&schema()).unwrap();
     let good: Value = serde_json::from_str(&sample("queue/message-event.json")).unwrap();
     assert!(validator.is_valid(&good));
@@ -78,11 +78,6 @@ fn the_schema_refuses_what_the_consumer_refuses() {
         *bad.pointer_mut(pointer)
             .unwrap_or_else(|| panic!("{pointer} is in the sample")) = value;
         assert!(!validator.is_valid(&bad), "{pointer}");
-        assert!(
-            serde_json::from_value::<QueueMessage>(bad.clone()).is_err()
-                || pointer == "/schema_version"
-                || pointer.ends_with("fee")
-        );
     }
 }
 

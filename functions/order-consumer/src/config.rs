@@ -6,8 +6,8 @@ use domain::Millis;
 const DEFAULT_RETENTION_DAYS: u64 = 30;
 /// Shorter, a dead-letter message (14 days) could outlive the record it speaks of.
 const MIN_RETENTION_DAYS: u64 = 15;
-/// Longest that may be set.
-const MAX_RETENTION_DAYS: u64 = 3_650;
+/// Longer, the customers' names and addresses in the raw bodies would be kept without need.
+const MAX_RETENTION_DAYS: u64 = 400;
 
 /// The consumer's settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ mod tests {
                 retention: Millis::from_days(15)
             })
         );
-        for bad in ["14", "soon", "-1", "99999"] {
+        for bad in ["14", "soon", "-1", "401"] {
             assert!(
                 with(Some(bad))
                     .unwrap_err()

@@ -1,8 +1,9 @@
 //! What the pipeline knows about deliveries, and nothing else.
 //!
 //! Identifiers, times, statuses, events, the fold that turns an order's timeline into its state, the
-//! webhook record and the ports to the outside. This crate does no I/O, reads no clock and knows no
-//! AWS, HTTP or provider name beyond [`Provider`]; a test fails when its dependencies say otherwise.
+//! webhook record and the ports to the outside. This crate does no I/O, reads no clock and knows no AWS and
+//! no HTTP; a test fails when its dependencies say otherwise. Of the providers it knows what identifies
+//! their credentials, webhooks and events, because keys must never change by accident.
 //!
 //! The path of one webhook through these types:
 //!

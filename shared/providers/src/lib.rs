@@ -2,7 +2,7 @@
 //!
 //! One folder per provider, the same file names in each: `credential` (what a sender proves itself with),
 //! `payload` (the body, in the provider's spelling), `mapping` (words to statuses), `normalize` (a webhook
-//! to its reading). A third provider is one more folder and one arm in [`adapter`].
+//! to its reading). docs/adding-a-provider.md lists what a third one needs.
 //!
 //! Like `domain`, this crate is pure: no I/O, no clock, no AWS.
 #![warn(clippy::wildcard_enum_match_arm)]
