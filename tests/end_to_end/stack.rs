@@ -21,6 +21,8 @@ use tokio::runtime::Runtime;
 pub(crate) const BINARIES: [&str; 3] = ["armada-webhook", "shipday-webhook", "order-consumer"];
 /// How long a condition may take to come true.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is looked at.
+const POLL_EVERY: Duration = Duration::from_millis(50);
 
 /// Where `cargo lambda build` puts a function.
 pub(crate) fn bootstrap(binary: &str) -> PathBuf {
@@ -301,16 +303,11 @@ impl Merchant<'_> {
 /// Waits until a condition gives a value.
 #[track_caller]
 pub(crate) fn eventually<T>(what: &str, condition: impl Fn() -> Option<T>) -> T {
-    let until = Instant::now() + PATIENCE;
-    loop {
+    for _ in 0..PATIENCE.as_millis() / POLL_EVERY.as_millis() {
         if let Some(value) = condition() {
             return value;
         }
-        assert!(
-            Instant::now() < until,
-            "not within {} s: {what}",
-            PATIENCE.as_secs()
-        );
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(POLL_EVERY);
     }
+    panic!("not within {} s: {what}", PATIENCE.as_secs());
 }
