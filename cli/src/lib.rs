@@ -1,1 +1,195 @@
+//! `hookctl`: runs the local stack, plays the providers, operates installations and orders.
+//!
+//! The binary is [`run`]. The end-to-end tests use the rest: [`dev::LocalStack`] and [`post`].
+//!
+//! It decides nothing about webhooks: who a sender is, what a webhook means and where an order stands come from
+//! `domain` and `providers`, what is stored from `aws`.
 
+mod arguments;
+mod demo;
+pub mod dev;
+mod http;
+mod installation;
+mod moment;
+mod order;
+mod output;
+mod repository;
+mod samples;
+mod sdk;
+mod secrets;
+mod send;
+mod stack;
+mod table;
+mod webhook;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use arguments::{Arguments, Command};
+use dev::DevError;
+use installation::InstallationError;
+use order::OrderError;
+use output::Output;
+use samples::SampleError;
+use send::SendError;
+use stack::StackError;
+
+pub use http::{HttpAnswer, HttpError, WebhookAddress, post};
+pub use repository::{RepositoryError, repository_root};
+
+/// The `hookctl` command: reads the command line, does what it says, and tells how it went.
+pub fn run() -> ExitCode {
+    let Arguments { global, command } = Arguments::parse();
+    let output = Output::new(global.json);
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output.message(format_args!("error: {}", with_causes(&error)));
+            return Failure::Failed.into();
+        }
+    };
+    let result = runtime.block_on(async {
+        match command {
+            Command::Dev(command) => dev::run(command, output).await?,
+            Command::Installation(command) => {
+                installation::run(command, &global.stack, output).await?
+            }
+            Command::Order(command) => order::run(command, &global.stack, output).await?,
+            Command::Send(command) => send::run(command, &global.stack, output).await?,
+        }
+        Ok::<_, CommandError>(())
+    });
+    // A request that was given up may still be waiting for its answer.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.message(format_args!("error: {}", with_causes(&error)));
+            error.failure().into()
+        }
+    }
+}
+
+/// The error and its causes on one line.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// How a command failed, for scripts. The help text lists the codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    Failed = 1,
+    NotFound = 3,
+    NotRunning = 4,
+}
+
+impl From<Failure> for ExitCode {
+    fn from(failure: Failure) -> Self {
+        Self::from(failure as u8)
+    }
+}
+
+/// A command failed.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error(transparent)]
+    Dev(#[from] DevError),
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
+    #[error(transparent)]
+    Order(#[from] OrderError),
+    #[error(transparent)]
+    Send(#[from] SendError),
+}
+
+impl CommandError {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Dev(DevError::NothingRunning) => Failure::NotRunning,
+            Self::Dev(_) => Failure::Failed,
+            Self::Installation(InstallationError::NotFound { .. })
+            | Self::Order(OrderError::NotFound { .. }) => Failure::NotFound,
+            Self::Installation(InstallationError::Stack(error))
+            | Self::Order(OrderError::Stack(error))
+            | Self::Send(SendError::Stack(error)) => stack_failure(error),
+            Self::Send(SendError::Sample(SampleError::NotFound { .. })) => Failure::NotFound,
+            Self::Send(SendError::Http(HttpError::NoAnswer { .. })) => Failure::NotRunning,
+            Self::Installation(_) | Self::Order(_) | Self::Send(_) => Failure::Failed,
+        }
+    }
+}
+
+const fn stack_failure(error: &StackError) -> Failure {
+    match error {
+        StackError::NothingRunning
+        | StackError::StillStarting
+        | StackError::NotAnswering(_)
+        | StackError::NotReached { .. } => Failure::NotRunning,
+        StackError::NoSuchStack { .. } => Failure::NotFound,
+        StackError::NoRegion
+        | StackError::NoCredentials(_)
+        | StackError::Refused { .. }
+        | StackError::NoOutput { .. }
+        | StackError::Repository(_)
+        | StackError::Record(_) => Failure::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_can_tell_the_kinds_of_failure_apart() {
+        let no_stack = || StackError::NothingRunning;
+        let unknown = || StackError::NoSuchStack {
+            name: String::new(),
+            region: String::new(),
+        };
+        for (error, failure) in [
+            (CommandError::Send(SendError::Refused(401)), Failure::Failed),
+            (
+                CommandError::Send(SendError::Stack(no_stack())),
+                Failure::NotRunning,
+            ),
+            (
+                CommandError::Order(OrderError::Stack(unknown())),
+                Failure::NotFound,
+            ),
+            (
+                CommandError::Installation(InstallationError::Stack(StackError::NoRegion)),
+                Failure::Failed,
+            ),
+            (
+                CommandError::Dev(DevError::NothingRunning),
+                Failure::NotRunning,
+            ),
+            (CommandError::Dev(DevError::NoPython), Failure::Failed),
+        ] {
+            assert_eq!(error.failure(), failure, "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes_on_one_line() {
+        let source = std::io::Error::other("disk full");
+        let error = DevError::File {
+            path: "a".into(),
+            source,
+        };
+
+        assert_eq!(with_causes(&error), "`a` cannot be used: disk full");
+    }
+}

@@ -1,0 +1,49 @@
+# Names for what this repository can do. `make` lists them.
+
+HOOKCTL = cargo run -q --locked --bin hookctl --
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+PYTHON = .dev/python/bin
+BINARIES = armada-webhook shipday-webhook order-consumer
+
+.DEFAULT_GOAL := help
+.PHONY: help up down reset tools check test lint template bootstraps
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## start the local stack, and stay until Ctrl-C
+	@cargo run --bin hookctl -- dev up
+
+down: ## stop the local stack, wherever it runs
+	@$(HOOKCTL) dev down
+
+reset: ## empty the running local stack
+	@$(HOOKCTL) dev reset
+
+tools: ## install what the local stack and the tests need, into .dev
+	@$(HOOKCTL) dev tools
+
+check: tools ## the fast checks of the inner loop: lints, unit, property and in-memory tests
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo test --workspace --exclude hookctl --locked --quiet
+
+test: tools lint template bootstraps ## every check there is, ending with all tests
+	cargo test --workspace --locked --features pipeline-tests/end-to-end
+
+lint: ## formatting, lints, documentation
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+
+template: tools ## cfn-lint on template.yaml, and on what SAM makes of it
+	$(PYTHON)/cfn-lint --include-checks I -- template.yaml
+	$(PYTHON)/cfn-lint --regions us-east-1,eu-west-1,me-central-1 -- template.yaml
+	@mkdir -p .dev/template
+	$(PYTHON)/python tests/template/translate.py template.yaml .dev/template/dev.json
+	$(PYTHON)/python tests/template/translate.py template.yaml .dev/template/prod.json Stage=prod Architecture=arm64
+	$(PYTHON)/cfn-lint -- .dev/template/dev.json .dev/template/prod.json
+
+bootstraps: tools ## the functions as they are deployed, for this machine's processor
+	$(PYTHON)/cargo-lambda lambda build --release --locked --compiler cargo --lambda-dir $(TARGET)/lambda \
+	  $(foreach binary,$(BINARIES),--package $(binary))

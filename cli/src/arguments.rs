@@ -1,0 +1,312 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use domain::{CompanyId, EpochMillis, MerchantId, OrderId, Provider, Topic, WebhookId};
+
+use crate::moment;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  the command line was wrong
+  3  there is no such stack, installation, order or sample
+  4  nothing is running, or it does not answer";
+
+/// Runs the local stack, plays the providers and operates installations and orders.
+#[derive(Debug, Parser)]
+#[command(name = "hookctl", version, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Global {
+    /// Write the result as one JSON object on stdout, and everything else to stderr
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) stack: StackChoice,
+}
+
+/// Which stack a command speaks to: a deployed one, or the local one when none is named.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct StackChoice {
+    /// The deployed CloudFormation stack to use, instead of the local one
+    #[arg(long, global = true, value_name = "NAME", env = "HOOKCTL_STACK_NAME")]
+    pub(crate) stack_name: Option<String>,
+    /// Its region, instead of AWS_REGION or the profile's
+    #[arg(long, global = true)]
+    pub(crate) region: Option<String>,
+    /// The AWS profile to use, instead of AWS_PROFILE
+    #[arg(long, global = true)]
+    pub(crate) profile: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The local stack: template.yaml on this machine, without an AWS account
+    #[command(subcommand)]
+    Dev(Dev),
+    /// Who may send webhooks
+    #[command(subcommand)]
+    Installation(Installation),
+    /// What became of an order
+    #[command(subcommand)]
+    Order(Order),
+    /// Send a sample, or a file, as a provider would
+    #[command(subcommand)]
+    Send(Send),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Dev {
+    /// Install what is missing, start the stack, send two samples, reload the functions on every change
+    Up(Up),
+    /// End what `dev up` started, wherever it runs
+    Down,
+    /// Empty the running stack: no webhooks, no orders, only the demo installations
+    Reset,
+    /// Only install what the local stack and the tests need, into .dev
+    Tools,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Up {
+    /// The port of the AWS services on 127.0.0.1
+    #[arg(long, default_value_t = 4566)]
+    pub(crate) port: u16,
+    /// The port of `cargo lambda watch` on 127.0.0.1
+    #[arg(long, default_value_t = 9000)]
+    pub(crate) watch_port: u16,
+    /// Do not send the two sample webhooks
+    #[arg(long)]
+    pub(crate) no_samples: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Installation {
+    /// Register a merchant's connection to a provider
+    #[command(subcommand)]
+    Add(Add),
+    /// List all installations
+    List,
+    /// Refuse an installation's webhooks from now on
+    Disable(Chosen),
+    /// Take an installation's webhooks again
+    Enable(Chosen),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Add {
+    /// Armada knows a sender by app id and installation id (v1) or by key id (v2)
+    Armada(AddArmada),
+    /// Shipday sends a token that is made up here and shown once
+    Shipday(AddShipday),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AddArmada {
+    #[command(flatten)]
+    pub(crate) shared: AddShared,
+    /// Armada's id of the application
+    #[arg(long, requires = "installation_id", required_unless_present = "key_id")]
+    pub(crate) app_id: Option<String>,
+    /// Armada's id of the merchant's installation
+    #[arg(long, requires = "app_id")]
+    pub(crate) installation_id: Option<String>,
+    /// The id of the merchant's API key, for v2
+    #[arg(long, conflicts_with_all = ["app_id", "installation_id"])]
+    pub(crate) key_id: Option<String>,
+    /// Make up a key that must be in the registered URL, because Armada's ids are no secrets
+    #[arg(long)]
+    pub(crate) url_key: bool,
+    /// The key that the app's URL has already, for a further merchant of the same app
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "HOOKCTL_URL_KEY",
+        hide_env_values = true,
+        conflicts_with = "url_key"
+    )]
+    pub(crate) existing_url_key: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AddShipday {
+    #[command(flatten)]
+    pub(crate) shared: AddShared,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AddShared {
+    /// Whose orders arrive over it; your own id of the merchant
+    #[arg(long)]
+    pub(crate) merchant: MerchantId,
+    /// A name for people
+    #[arg(long, default_value = "")]
+    pub(crate) label: String,
+    /// The provider's id of the company that its webhooks must speak of
+    #[arg(long)]
+    pub(crate) company_id: Option<CompanyId>,
+    /// From when on its credential is no longer taken, like 2027-01-31T00:00:00Z
+    #[arg(long, value_name = "RFC 3339", value_parser = moment::parse)]
+    pub(crate) not_after: Option<EpochMillis>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Chosen {
+    /// armada or shipday
+    pub(crate) provider: Provider,
+    /// Its digest as `installation list` shows it, or a beginning that fits no other
+    pub(crate) digest: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Order {
+    /// Show where an order stands, and why
+    Show(Show),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Show {
+    /// Whose order it is
+    pub(crate) merchant: MerchantId,
+    /// armada or shipday
+    pub(crate) provider: Provider,
+    /// The provider's id of it: Armada's `code`, Shipday's `order.id`
+    pub(crate) order: OrderId,
+    /// Show the driver's name and phone number in full
+    #[arg(long)]
+    pub(crate) personal_data: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Send {
+    /// Send it as Armada would
+    Armada(SendArmada),
+    /// Send it as Shipday would
+    Shipday(SendShipday),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SendArmada {
+    #[command(flatten)]
+    pub(crate) shared: SendShared,
+    /// The topic, instead of the name of the sample's folder
+    #[arg(long)]
+    pub(crate) topic: Option<Topic>,
+    /// The id of the webhook, instead of a new one: the same again is a retry
+    #[arg(long, value_name = "WEBHOOK_ID")]
+    pub(crate) id: Option<WebhookId>,
+    /// When it was sent, instead of now, like 2026-01-07T20:15:02Z
+    #[arg(long, value_name = "RFC 3339", value_parser = moment::parse)]
+    pub(crate) timestamp: Option<EpochMillis>,
+    /// The app id, instead of the demo installation's
+    #[arg(long, requires = "installation_id")]
+    pub(crate) app_id: Option<String>,
+    /// The installation id, instead of the demo installation's
+    #[arg(long, requires = "app_id")]
+    pub(crate) installation_id: Option<String>,
+    /// The key id of v2, instead of the two ids of v1
+    #[arg(long, conflicts_with_all = ["app_id", "installation_id"])]
+    pub(crate) key_id: Option<String>,
+    /// The key in the registered URL
+    #[arg(long)]
+    pub(crate) url_key: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SendShipday {
+    #[command(flatten)]
+    pub(crate) shared: SendShared,
+    /// The token, instead of the demo installation's
+    #[arg(long)]
+    pub(crate) token: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SendShared {
+    /// A sample of events/ by its name, like `dispatched` or `ORDER_PIKEDUP`, or the path of a file
+    pub(crate) sample: PathBuf,
+    /// Where to, instead of the stack's own URL
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn what_the_documentation_shows_is_understood() {
+        for line in [
+            "hookctl dev up --port 4567 --watch-port 9001 --no-samples",
+            "hookctl dev reset --json",
+            "hookctl installation add armada --merchant m --app-id a --installation-id i --label l --url-key",
+            "hookctl installation add armada --merchant m --key-id k",
+            "hookctl installation add armada --merchant m --key-id k --existing-url-key e",
+            "hookctl installation add shipday --merchant m --company-id 7 --not-after 2027-01-31T00:00:00Z",
+            "hookctl --stack-name prod installation list",
+            "hookctl installation disable shipday 0a1b",
+            "hookctl order show m armada EAA6CAC9D5 --personal-data",
+            "hookctl send armada dispatched --topic order.updated --id wh_1",
+            "hookctl send shipday ORDER_PIKEDUP --token t --url https://example.com/webhooks/shipday",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {:?}", parse(line));
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (line, why) in [
+            (
+                "hookctl installation add armada --merchant m",
+                "no credential",
+            ),
+            (
+                "hookctl installation add armada --merchant m --app-id a",
+                "half a credential",
+            ),
+            (
+                "hookctl installation add armada --merchant m --app-id a --installation-id i --key-id k",
+                "two credentials",
+            ),
+            (
+                "hookctl installation add shipday --merchant a#b",
+                "a merchant that cannot be in a key",
+            ),
+            (
+                "hookctl installation add shipday --merchant m --not-after tomorrow",
+                "no point in time",
+            ),
+            ("hookctl order show m glovo 1", "no such provider"),
+            (
+                "hookctl send armada dispatched --app-id a",
+                "half a credential",
+            ),
+            (
+                "hookctl send shipday ORDER_PIKEDUP --topic t",
+                "Shipday has no topics",
+            ),
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{why}");
+        }
+    }
+}

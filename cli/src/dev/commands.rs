@@ -1,0 +1,319 @@
+//! `hookctl dev`: the local stack for people.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+use std::time::Duration;
+
+use domain::Provider;
+use serde::Serialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::deployment::{Deployment, STACK_NAME};
+use super::error::DevError;
+use super::hints::Hints;
+use super::process::ProcessIdentity;
+use super::record::Record;
+use super::{Functions, LocalStack, LocalStackOptions, emulator, samples, template, tools, watch};
+use crate::arguments::{Dev, Up};
+use crate::demo;
+use crate::order::OrderView;
+use crate::output::Output;
+use crate::repository::repository_root;
+use crate::sdk;
+use crate::stack::tables;
+
+/// The option that chooses the services' port.
+pub(crate) const PORT_OPTION: &str = "--port";
+/// The option that chooses the functions' port.
+pub(crate) const WATCH_PORT_OPTION: &str = "--watch-port";
+/// How long `dev up` may take to stop what it runs.
+const STOPPED_WITHIN: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(200);
+
+/// Runs the command.
+pub(crate) async fn run(command: Dev, output: Output) -> Result<(), DevError> {
+    let root = repository_root()?;
+    match command {
+        // On the heap: it is long, and the others are not.
+        Dev::Up(options) => Box::pin(up(&root, &options, output)).await,
+        Dev::Down => down(&root, output).await,
+        Dev::Reset => reset(&root, output).await,
+        Dev::Tools => {
+            Interruption::new()?
+                .before(tools::install(&root, output))
+                .await
+        }
+    }
+}
+
+// ---------------------------------------------------------------- up
+
+async fn up(root: &Path, options: &Up, output: Output) -> Result<(), DevError> {
+    // Held until the end; the system lets go of it even if this process is killed.
+    let _lock = lock(root)?;
+    if Record::read(root)?.is_some_and(|record| record.is_alive()) {
+        return Err(DevError::LeftBehind);
+    }
+    // Found out now, not after minutes of building.
+    emulator::free_port(options.port, PORT_OPTION)?;
+    emulator::free_port(options.watch_port, WATCH_PORT_OPTION)?;
+
+    let mut interruption = Interruption::new()?;
+    let mut stack = match interruption.before(start(root, options, output)).await {
+        Ok(stack) => stack,
+        Err(error) => {
+            // What had been started ended with the attempt.
+            Record::delete(root);
+            output.message("nothing is left running");
+            return Err(error);
+        }
+    };
+    let ended = tokio::select! {
+        error = stack.ended() => Err(error),
+        () = interruption.wait() => Ok(()),
+    };
+    output.message("\nstopping the local stack");
+    stack.stop().await;
+    Record::delete(root);
+    output.message("stopped: nothing is left running");
+    ended
+}
+
+/// One local stack for people is enough: the other commands would not know which one is meant.
+fn lock(root: &Path) -> Result<File, DevError> {
+    let folder = tools::folder(root);
+    let path = folder.join("stack.lock");
+    let file = fs::create_dir_all(&folder).and_then(|()| File::create(&path));
+    let file = file.map_err(|source| DevError::file(&path, source))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(DevError::Running),
+        Err(TryLockError::Error(source)) => Err(DevError::file(&path, source)),
+    }
+}
+
+/// Everything until the stack is ready. Dropping the future, or an error, ends what it has started.
+async fn start(root: &Path, options: &Up, output: Output) -> Result<LocalStack, DevError> {
+    let mut record = Record {
+        endpoint: emulator::endpoint(options.port),
+        stack_name: STACK_NAME.to_owned(),
+        outputs: BTreeMap::new(),
+        watch_port: options.watch_port,
+        owner: ProcessIdentity::own(),
+        processes: Vec::new(),
+    };
+    record.write(root)?;
+    tools::install(root, output).await?;
+    output.message("building the functions");
+    watch::build(root, &template::functions(&template::read(root)?)?).await?;
+
+    output.message(format_args!(
+        "starting the AWS services on port {}",
+        options.port
+    ));
+    let mut stack = LocalStack::start_services(LocalStackOptions {
+        repository: root.to_owned(),
+        port: options.port,
+        functions: Functions::Watched {
+            port: options.watch_port,
+        },
+        enforce_iam: false,
+        folder: tools::folder(root),
+        change_template: None,
+        function_endpoint: None,
+    })
+    .await?;
+    record.processes = stack.processes();
+    record.write(root)?;
+
+    output.message(format_args!(
+        "deploying template.yaml as the stack {STACK_NAME}"
+    ));
+    stack.deploy().await?;
+    let tables = tables(STACK_NAME, stack.outputs(), &stack.dynamodb())?;
+    demo::register(&tables.installations).await?;
+
+    output.message(format_args!(
+        "starting the functions on port {}",
+        options.watch_port
+    ));
+    stack.start_watch().await?;
+    record.processes = stack.processes();
+    record.outputs.clone_from(stack.outputs());
+    record.write(root)?;
+    stack.functions_answer().await?;
+
+    let mut orders = Vec::new();
+    if !options.no_samples {
+        output.message("sending each provider's documented example");
+        for provider in Provider::ALL {
+            orders.push(samples::send(&stack, &tables.orders, provider).await?);
+        }
+    }
+    output.result(&Ready {
+        stack_name: STACK_NAME,
+        endpoint: stack.endpoint().to_owned(),
+        watch_port: options.watch_port,
+        outputs: stack.outputs().clone(),
+        hints: Hints::new(root, stack.endpoint(), stack.outputs()),
+        orders,
+    })?;
+    stack.show_function_output();
+    Ok(stack)
+}
+
+/// A stack that is ready.
+#[derive(Serialize)]
+struct Ready {
+    stack_name: &'static str,
+    endpoint: String,
+    watch_port: u16,
+    outputs: BTreeMap<String, String>,
+    #[serde(flatten)]
+    hints: Hints,
+    orders: Vec<OrderView>,
+}
+
+impl fmt::Display for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for order in &self.orders {
+            write!(f, "\n{order}")?;
+        }
+        writeln!(
+            f,
+            "\nThe local stack is ready: AWS services at {}, region us-east-1, both keys `test`.",
+            self.endpoint
+        )?;
+        writeln!(
+            f,
+            "The functions are rebuilt when a file changes. All logs are in .dev/log.\n"
+        )?;
+        write!(f, "{}", self.hints)?;
+        writeln!(
+            f,
+            "\nCtrl-C stops everything. What the functions say from now on:\n"
+        )
+    }
+}
+
+// ---------------------------------------------------------------- down and reset
+
+async fn down(root: &Path, output: Output) -> Result<(), DevError> {
+    let Some(record) = Record::read(root)?.filter(Record::is_alive) else {
+        Record::delete(root);
+        return Ok(output.result(&Down { stopped: None })?);
+    };
+    // It stops what it runs by itself, and in order.
+    record.owner.terminate();
+    let mut waited = Duration::ZERO;
+    while record.owner.is_alive() && waited < STOPPED_WITHIN {
+        tokio::time::sleep(POLL).await;
+        waited += POLL;
+    }
+    for process in &record.processes {
+        process.end_group();
+    }
+    Record::delete(root);
+    Ok(output.result(&Down {
+        stopped: Some(record.endpoint),
+    })?)
+}
+
+#[derive(Serialize)]
+struct Down {
+    stopped: Option<String>,
+}
+
+impl fmt::Display for Down {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.stopped {
+            Some(endpoint) => writeln!(f, "Stopped the local stack at {endpoint}."),
+            None => writeln!(f, "Nothing is running."),
+        }
+    }
+}
+
+async fn reset(root: &Path, output: Output) -> Result<(), DevError> {
+    let running =
+        Record::read(root)?.filter(|record| !record.outputs.is_empty() && record.answers());
+    let mut record = running.ok_or(DevError::NothingRunning)?;
+    emulator::reset(&record.endpoint)?;
+    let deployment = Deployment {
+        root: root.to_owned(),
+        endpoint: record.endpoint.clone(),
+        functions: Functions::Watched {
+            port: record.watch_port,
+        },
+        enforce_iam: false,
+        change_template: None,
+    };
+    record.outputs = deployment.run().await?.outputs;
+    record.write(root)?;
+    let dynamodb = aws_sdk_dynamodb::Client::new(&sdk::local(&record.endpoint));
+    demo::register(&tables(STACK_NAME, &record.outputs, &dynamodb)?.installations).await?;
+    Ok(output.result(&Reset {
+        hints: Hints::new(root, &record.endpoint, &record.outputs),
+    })?)
+}
+
+#[derive(Serialize)]
+struct Reset {
+    #[serde(flatten)]
+    hints: Hints,
+}
+
+impl fmt::Display for Reset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "The local stack is empty, but for the demo installations.\n"
+        )?;
+        write!(f, "{}", self.hints)
+    }
+}
+
+// ---------------------------------------------------------------- being stopped
+
+/// The ways to stop a command that runs until it is stopped.
+struct Interruption {
+    signals: [Signal; 3],
+}
+
+impl Interruption {
+    /// From now on the signals do not end the process by themselves.
+    fn new() -> Result<Self, DevError> {
+        let signals = [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+        ];
+        let [interrupt, terminate, hangup] =
+            signals.map(|kind| signal(kind).map_err(DevError::Signals));
+        Ok(Self {
+            signals: [interrupt?, terminate?, hangup?],
+        })
+    }
+
+    /// Waits for one.
+    async fn wait(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.signals;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+
+    /// What `work` gives, unless a signal comes first; `work` is dropped then.
+    async fn before<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, DevError>>,
+    ) -> Result<T, DevError> {
+        tokio::select! {
+            result = work => result,
+            () = self.wait() => Err(DevError::Interrupted),
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! What has to be different in `template.yaml` for MiniStack, and nothing else.
+//!
+//! [`Change::ALL`] is the whole list. A test compares the real template before and after, so that nothing is
+//! changed that is not in it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::template::{self, Function, TemplateError};
+
+/// One thing in which the deployed template differs from `template.yaml`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Each function's `CodeUri` is where its code was uploaded to: what `sam package` does.
+    CodeWhereItWasUploaded,
+    /// `MaximumConcurrency` is its parameter's default as a number. MiniStack would hand it on as text, and then stop
+    /// polling every queue.
+    ConcurrencyAsNumber,
+    /// Each `HttpApi` event also has its integration and its route as resources: SAM puts them into the API's `Body`,
+    /// which MiniStack does not read.
+    RoutesAsResources,
+    /// Statements about `dynamodb:LeadingKeys` do not ask for keys to be there, because MiniStack never says which
+    /// keys a request has. Only where policies are enforced.
+    NoNullCondition,
+    /// Each function has the variable that makes MiniStack hand its calls to `cargo lambda watch`. Only where the
+    /// functions are watched.
+    CallsGoToWatch,
+}
+
+/// What the changes depend on.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    /// Where each function's code was uploaded to, by the name of its binary.
+    pub(crate) code: BTreeMap<String, String>,
+    /// Whether policies are enforced.
+    pub(crate) enforce_iam: bool,
+    /// The port of `cargo lambda watch`, where the functions are watched.
+    pub(crate) watch_port: Option<u16>,
+}
+
+/// Changes the template for MiniStack.
+pub(crate) fn apply(
+    template: &mut Value,
+    surroundings: &Surroundings,
+) -> Result<(), TemplateError> {
+    for change in Change::ALL {
+        change.apply(template, surroundings)?;
+    }
+    Ok(())
+}
+
+impl Change {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::CodeWhereItWasUploaded,
+        Self::ConcurrencyAsNumber,
+        Self::RoutesAsResources,
+        Self::NoNullCondition,
+        Self::CallsGoToWatch,
+    ];
+
+    fn apply(self, template: &mut Value, surroundings: &Surroundings) -> Result<(), TemplateError> {
+        match self {
+            Self::CodeWhereItWasUploaded => {
+                code_where_it_was_uploaded(template, &surroundings.code)
+            }
+            Self::ConcurrencyAsNumber => concurrency_as_number(template),
+            Self::RoutesAsResources => routes_as_resources(template),
+            Self::NoNullCondition if surroundings.enforce_iam => no_null_condition(template),
+            Self::NoNullCondition => Ok(()),
+            Self::CallsGoToWatch => match surroundings.watch_port {
+                Some(port) => calls_go_to_watch(template, port),
+                None => Ok(()),
+            },
+        }
+    }
+}
+
+fn code_where_it_was_uploaded(
+    template: &mut Value,
+    code: &BTreeMap<String, String>,
+) -> Result<(), TemplateError> {
+    for Function {
+        logical_id, binary, ..
+    } in template::functions(template)?
+    {
+        let address = code
+            .get(&binary)
+            .ok_or_else(|| TemplateError::new(&logical_id, "code that was uploaded"))?;
+        object(template, &["Resources", &logical_id, "Properties"])?
+            .insert("CodeUri".to_owned(), json!(address));
+    }
+    object(template, &["Globals", "Function"])?.remove("CodeUri");
+    Ok(())
+}
+
+fn concurrency_as_number(template: &mut Value) -> Result<(), TemplateError> {
+    let parameters = object(template, &["Parameters"])?.clone();
+    let default = |parameter: &str| {
+        parameters
+            .get(parameter)
+            .and_then(|it| it.get("Default"))
+            .cloned()
+    };
+    for event in events(template)? {
+        if let Some(limit) = event.pointer_mut("/Properties/ScalingConfig/MaximumConcurrency")
+            && let Some(parameter) = limit.get("Ref").and_then(Value::as_str)
+        {
+            *limit =
+                default(parameter).ok_or_else(|| TemplateError::new(parameter, "a default"))?;
+        }
+    }
+    Ok(())
+}
+
+fn routes_as_resources(template: &mut Value) -> Result<(), TemplateError> {
+    for Function {
+        logical_id, routes, ..
+    } in template::functions(template)?
+    {
+        for route in routes {
+            let integration = format!("{logical_id}{}Integration", route.event);
+            let resources = object(template, &["Resources"])?;
+            resources.insert(
+                integration.clone(),
+                json!({
+                    "Type": "AWS::ApiGatewayV2::Integration",
+                    "Properties": {
+                        "ApiId": route.api,
+                        "IntegrationType": "AWS_PROXY",
+                        "IntegrationUri": { "Fn::GetAtt": [&logical_id, "Arn"] },
+                        "PayloadFormatVersion": route.payload_format_version,
+                        "TimeoutInMillis": route.timeout_in_millis,
+                    },
+                }),
+            );
+            resources.insert(
+                format!("{logical_id}{}Route", route.event),
+                json!({
+                    "Type": "AWS::ApiGatewayV2::Route",
+                    "Properties": {
+                        "ApiId": route.api,
+                        "RouteKey": format!("{} {}", route.method, route.path),
+                        "Target": { "Fn::Sub": format!("integrations/${{{integration}}}") },
+                    },
+                }),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn no_null_condition(template: &mut Value) -> Result<(), TemplateError> {
+    let roles = object(template, &["Resources"])?
+        .values_mut()
+        .filter(|it| is(it, "AWS::IAM::Role"));
+    let policies = roles
+        .filter_map(|role| role.pointer_mut("/Properties/Policies")?.as_array_mut())
+        .flatten();
+    let statements = policies
+        .filter_map(|policy| {
+            policy
+                .pointer_mut("/PolicyDocument/Statement")?
+                .as_array_mut()
+        })
+        .flatten();
+    for condition in
+        statements.filter_map(|statement| statement.get_mut("Condition")?.as_object_mut())
+    {
+        if condition
+            .get("Null")
+            .is_some_and(|null| null.get("dynamodb:LeadingKeys").is_some())
+        {
+            condition.remove("Null");
+        }
+    }
+    Ok(())
+}
+
+fn calls_go_to_watch(template: &mut Value, port: u16) -> Result<(), TemplateError> {
+    for Function {
+        logical_id, binary, ..
+    } in template::functions(template)?
+    {
+        object(
+            template,
+            &[
+                "Resources",
+                &logical_id,
+                "Properties",
+                "Environment",
+                "Variables",
+            ],
+        )?
+        .insert(
+            WATCH_VARIABLE.to_owned(),
+            json!(super::watch::invocations_url(port, &binary)),
+        );
+    }
+    Ok(())
+}
+
+/// Where MiniStack sends a function's calls to, instead of starting it.
+pub(crate) const WATCH_VARIABLE: &str = "MINISTACK_LAMBDA_PROXY_URL";
+
+fn events(template: &mut Value) -> Result<impl Iterator<Item = &mut Value>, TemplateError> {
+    let functions = object(template, &["Resources"])?
+        .values_mut()
+        .filter(|it| is(it, template::FUNCTION));
+    Ok(functions
+        .filter_map(|function| function.pointer_mut("/Properties/Events")?.as_object_mut())
+        .flat_map(|events| events.values_mut()))
+}
+
+fn is(resource: &Value, resource_type: &str) -> bool {
+    resource.get("Type").and_then(Value::as_str) == Some(resource_type)
+}
+
+fn object<'a>(
+    template: &'a mut Value,
+    path: &[&str],
+) -> Result<&'a mut Map<String, Value>, TemplateError> {
+    let found = path
+        .iter()
+        .try_fold(template, |value, name| value.get_mut(name));
+    found
+        .and_then(Value::as_object_mut)
+        .ok_or_else(|| TemplateError::new(&path.join("."), "the form expected"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use expect_test::{Expect, expect};
+
+    use super::*;
+    use crate::repository_root;
+
+    fn real_template() -> Value {
+        let root = repository_root().unwrap();
+        template::read(&root).expect("run `make tools` first")
+    }
+
+    fn surroundings() -> Surroundings {
+        let binaries = ["armada-webhook", "shipday-webhook", "order-consumer"];
+        Surroundings {
+            code: binaries
+                .map(|it| (it.to_owned(), format!("s3://code/{it}")))
+                .into(),
+            enforce_iam: false,
+            watch_port: None,
+        }
+    }
+
+    /// Every place where two templates differ, with what is there before and after.
+    fn differences(
+        path: &str,
+        before: Option<&Value>,
+        after: Option<&Value>,
+        found: &mut Vec<String>,
+    ) {
+        if let (Some(Value::Object(a)), Some(Value::Object(b))) = (before, after) {
+            for name in a.keys().chain(b.keys()).collect::<BTreeSet<_>>() {
+                differences(&format!("{path}/{name}"), a.get(name), b.get(name), found);
+            }
+        } else if let (Some(Value::Array(a)), Some(Value::Array(b))) = (before, after) {
+            for place in 0..a.len().max(b.len()) {
+                differences(
+                    &format!("{path}/{place}"),
+                    a.get(place),
+                    b.get(place),
+                    found,
+                );
+            }
+        } else if before != after {
+            let show = |it: Option<&Value>| it.map_or("nothing".to_owned(), Value::to_string);
+            found.push(format!(
+                "{path}\n    - {}\n    + {}\n",
+                show(before),
+                show(after)
+            ));
+        }
+    }
+
+    fn changed(template: &Value, surroundings: &Surroundings) -> Value {
+        let mut changed = template.clone();
+        apply(&mut changed, surroundings).unwrap();
+        changed
+    }
+
+    fn check(before: &Value, after: &Value, expected: &Expect) {
+        let mut found = Vec::new();
+        differences("", Some(before), Some(after), &mut found);
+        expected.assert_eq(&found.concat());
+    }
+
+    #[test]
+    fn nothing_is_changed_that_is_not_in_the_list() {
+        let before = real_template();
+        let after = changed(&before, &surroundings());
+
+        check(
+            &before,
+            &after,
+            &expect![[r#"
+                /Globals/Function/CodeUri
+                    - "."
+                    + nothing
+                /Resources/ArmadaWebhookFunction/Properties/CodeUri
+                    - nothing
+                    + "s3://code/armada-webhook"
+                /Resources/ArmadaWebhookFunctionWebhookIntegration
+                    - nothing
+                    + {"Properties":{"ApiId":{"Ref":"WebhooksApi"},"IntegrationType":"AWS_PROXY","IntegrationUri":{"Fn::GetAtt":["ArmadaWebhookFunction","Arn"]},"PayloadFormatVersion":"2.0","TimeoutInMillis":9000},"Type":"AWS::ApiGatewayV2::Integration"}
+                /Resources/ArmadaWebhookFunctionWebhookRoute
+                    - nothing
+                    + {"Properties":{"ApiId":{"Ref":"WebhooksApi"},"RouteKey":"POST /webhooks/armada","Target":{"Fn::Sub":"integrations/${ArmadaWebhookFunctionWebhookIntegration}"}},"Type":"AWS::ApiGatewayV2::Route"}
+                /Resources/OrderConsumerFunction/Properties/CodeUri
+                    - nothing
+                    + "s3://code/order-consumer"
+                /Resources/OrderConsumerFunction/Properties/Events/Batch/Properties/ScalingConfig/MaximumConcurrency
+                    - {"Ref":"ConsumerConcurrency"}
+                    + 20
+                /Resources/ShipdayWebhookFunction/Properties/CodeUri
+                    - nothing
+                    + "s3://code/shipday-webhook"
+                /Resources/ShipdayWebhookFunctionWebhookIntegration
+                    - nothing
+                    + {"Properties":{"ApiId":{"Ref":"WebhooksApi"},"IntegrationType":"AWS_PROXY","IntegrationUri":{"Fn::GetAtt":["ShipdayWebhookFunction","Arn"]},"PayloadFormatVersion":"2.0","TimeoutInMillis":9000},"Type":"AWS::ApiGatewayV2::Integration"}
+                /Resources/ShipdayWebhookFunctionWebhookRoute
+                    - nothing
+                    + {"Properties":{"ApiId":{"Ref":"WebhooksApi"},"RouteKey":"POST /webhooks/shipday","Target":{"Fn::Sub":"integrations/${ShipdayWebhookFunctionWebhookIntegration}"}},"Type":"AWS::ApiGatewayV2::Route"}
+            "#]],
+        );
+    }
+
+    #[test]
+    fn no_resource_disappears_or_changes_its_type() {
+        let types = |template: &Value| -> BTreeSet<(String, String)> {
+            let resources = template["Resources"].as_object().unwrap();
+            resources
+                .iter()
+                .map(|(name, it)| (name.clone(), it["Type"].to_string()))
+                .collect()
+        };
+        let everything = Surroundings {
+            enforce_iam: true,
+            watch_port: Some(9_000),
+            ..surroundings()
+        };
+
+        let before = real_template();
+        assert!(types(&changed(&before, &everything)).is_superset(&types(&before)));
+    }
+
+    #[test]
+    fn only_the_null_conditions_go_when_policies_are_enforced() {
+        let before = changed(&real_template(), &surroundings());
+        let after = changed(
+            &real_template(),
+            &Surroundings {
+                enforce_iam: true,
+                ..surroundings()
+            },
+        );
+
+        check(
+            &before,
+            &after,
+            &expect![[r#"
+            /Resources/ArmadaWebhookRole/Properties/Policies/0/PolicyDocument/Statement/0/Condition/Null
+                - {"dynamodb:LeadingKeys":"false"}
+                + nothing
+            /Resources/ArmadaWebhookRole/Properties/Policies/0/PolicyDocument/Statement/1/Condition/Null
+                - {"dynamodb:LeadingKeys":"false"}
+                + nothing
+            /Resources/ShipdayWebhookRole/Properties/Policies/0/PolicyDocument/Statement/0/Condition/Null
+                - {"dynamodb:LeadingKeys":"false"}
+                + nothing
+            /Resources/ShipdayWebhookRole/Properties/Policies/0/PolicyDocument/Statement/1/Condition/Null
+                - {"dynamodb:LeadingKeys":"false"}
+                + nothing
+        "#]],
+        );
+    }
+
+    #[test]
+    fn only_one_variable_per_function_is_added_when_functions_are_watched() {
+        let before = changed(&real_template(), &surroundings());
+        let after = changed(
+            &real_template(),
+            &Surroundings {
+                watch_port: Some(9_000),
+                ..surroundings()
+            },
+        );
+
+        check(
+            &before,
+            &after,
+            &expect![[r#"
+            /Resources/ArmadaWebhookFunction/Properties/Environment/Variables/MINISTACK_LAMBDA_PROXY_URL
+                - nothing
+                + "http://127.0.0.1:9000/2015-03-31/functions/armada-webhook/invocations"
+            /Resources/OrderConsumerFunction/Properties/Environment/Variables/MINISTACK_LAMBDA_PROXY_URL
+                - nothing
+                + "http://127.0.0.1:9000/2015-03-31/functions/order-consumer/invocations"
+            /Resources/ShipdayWebhookFunction/Properties/Environment/Variables/MINISTACK_LAMBDA_PROXY_URL
+                - nothing
+                + "http://127.0.0.1:9000/2015-03-31/functions/shipday-webhook/invocations"
+        "#]],
+        );
+    }
+}
