@@ -201,15 +201,14 @@ impl WebhookRecord {
         }
     }
 
-    /// The key of the sparse index `pending` it is listed under: `00` to `31`, spread by the body's digest.
+    /// The key of the sparse index `pending` it is listed under: `00` to `31`, spread evenly by the body's digest.
     pub fn pending_shard(&self) -> String {
-        let spread = self
+        let first_byte = self
             .body_sha256
             .as_str()
-            .bytes()
-            .take(4)
-            .fold(0u32, |n, digit| n * 31 + u32::from(digit));
-        format!("{:02}", spread % u32::from(PENDING_SHARDS))
+            .get(..2)
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        format!("{:02}", first_byte.unwrap_or_default() % PENDING_SHARDS)
     }
 
     /// When a relay may first send it again.
