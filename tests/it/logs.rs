@@ -170,6 +170,7 @@ fn a_webhook_is_one_line_that_tells_its_story() {
         ("outcome", json!("accepted")),
         ("http_status", json!(200)),
         ("status", json!("en_route_to_pickup")),
+        ("record_state", json!("pending")),
         ("forward", json!("sent")),
     ] {
         assert_eq!(line[field], value, "{field} in {line:#}");
@@ -184,6 +185,24 @@ fn a_webhook_is_one_line_that_tells_its_story() {
         "forward_ms",
     ] {
         assert!(!line[field].is_null(), "{field} in {line:#}");
+    }
+}
+
+#[test]
+fn an_unknown_meaning_is_a_warning_that_says_what_was_kept() {
+    let lines = lines_of(async {
+        Pipeline::new()
+            .post(&canary_armada(&json!("A1"), "teleported"))
+            .await;
+    });
+
+    let line: Value = serde_json::from_str(&lines[0]).unwrap();
+    for (field, value) in [
+        ("level", "WARN"),
+        ("record_state", "unmapped"),
+        ("reason", "unknown_status"),
+    ] {
+        assert_eq!(line[field], value, "{field} in {line:#}");
     }
 }
 

@@ -7,6 +7,7 @@ use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMe
 use domain::{
     Clock, DeadLetters, EpochMillis, MerchantId, OrderId, OrderKey, Orders, Payload, PortError,
     Provider, RecordClosing, Redelivery, Status, WebhookRecords, loggable, sha256_hex,
+    short_digest,
 };
 use futures_util::future::join_all;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
@@ -406,10 +407,7 @@ impl About {
             provider,
             merchant_id: merchant_id.clone(),
             order_id: order_id.cloned(),
-            webhook: sha256_hex(webhook_pk.as_str().as_bytes())
-                .chars()
-                .take(16)
-                .collect(),
+            webhook: short_digest(webhook_pk.as_str()),
             received_at_ms,
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     EpochMillis, MerchantId, OrderId, OrderKey, Provider, Status, StatusReason, WebhookId,
-    sha256_hex,
+    short_digest,
 };
 
 /// What the provider itself called the step. It identifies the event and is mapped to a [`Status`]
@@ -44,7 +44,7 @@ impl ProviderWord {
         if (1..=64).contains(&word.len()) && word.bytes().all(plain) {
             word
         } else {
-            sha256_hex(word.as_bytes()).chars().take(16).collect()
+            short_digest(&word)
         }
     }
 }

@@ -179,8 +179,7 @@ impl WebhookId {
     /// The id for the timeline: the provider's own, or the first 16 hexadecimal digits of its SHA-256 where it
     /// cannot be part of a key.
     pub fn or_digest(text: &str) -> Self {
-        Self::parse(text)
-            .unwrap_or_else(|_| Self(sha256_hex(text.as_bytes()).chars().take(16).collect()))
+        Self::parse(text).unwrap_or_else(|_| Self(short_digest(text)))
     }
 }
 
@@ -239,6 +238,11 @@ impl From<Sha256Hex> for String {
     }
 }
 
+/// The first 16 hexadecimal digits of the SHA-256 of `text`: enough to tell texts of one order or one log apart.
+pub fn short_digest(text: &str) -> String {
+    sha256_hex(text.as_bytes()).chars().take(16).collect()
+}
+
 /// The SHA-256 of `bytes` in 64 lower-case hexadecimal digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
@@ -256,13 +260,7 @@ pub fn loggable(id: &str) -> Cow<'_, str> {
     if (1..=64).contains(&id.len()) && id.bytes().all(plain) {
         Cow::Borrowed(id)
     } else {
-        Cow::Owned(format!(
-            "sha256:{}",
-            sha256_hex(id.as_bytes())
-                .chars()
-                .take(16)
-                .collect::<String>()
-        ))
+        Cow::Owned(format!("sha256:{}", short_digest(id)))
     }
 }
 

@@ -34,7 +34,7 @@ pub use authentication::{
 pub use event::{Details, Driver, OrderEvent, ProviderWord, Schedule, ThirdParty};
 pub use identifier::{
     BodySha256, CompanyId, IdentifierError, MerchantId, OrderId, OrderKey, Provider, RequestId,
-    Sha256Hex, Topic, UnknownProvider, WebhookId, WebhookKey, loggable, sha256_hex,
+    Sha256Hex, Topic, UnknownProvider, WebhookId, WebhookKey, loggable, sha256_hex, short_digest,
 };
 pub use message::{ForwardedEvent, Payload, QueueMessage, SCHEMA_VERSION};
 pub use order::{Folded, MAX_EVENTS_PER_ORDER, OrderState, TimelineEntry, fold};

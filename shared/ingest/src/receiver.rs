@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use domain::{
     Authenticated, Clock, EventQueue, Installations, Interpretation, PortError, QueueMessage,
-    RawWebhook, Reading, Recording, RecordingOutcome, RequestId, RequestIds, WebhookRecord,
-    WebhookRecords, authenticate, loggable, record, sha256_hex,
+    RawWebhook, Reading, RecordState, Recording, RecordingOutcome, RequestId, RequestIds,
+    WebhookRecord, WebhookRecords, authenticate, loggable, record, short_digest,
 };
 use lambda_http::http::Response;
 use lambda_http::{Body, Request};
@@ -65,6 +65,7 @@ struct Story {
     order: Option<String>,
     webhook: Option<String>,
     status: Option<&'static str>,
+    record_state: Option<RecordState>,
     source_listed: Option<bool>,
     id_reused: bool,
     forward: Option<&'static str>,
@@ -354,6 +355,7 @@ impl<I: Installations, R: WebhookRecords, Q: EventQueue, C: Clock, D: RequestIds
             order,
             webhook,
             status,
+            record_state,
             source_listed,
             id_reused,
             forward,
@@ -365,6 +367,7 @@ impl<I: Installations, R: WebhookRecords, Q: EventQueue, C: Clock, D: RequestIds
         let degraded = !answer.status().is_success()
             || error.is_some()
             || *id_reused
+            || *record_state == Some(RecordState::Unmapped)
             || *source_listed == Some(false);
         macro_rules! line {
             ($level:ident) => {
@@ -378,6 +381,7 @@ impl<I: Installations, R: WebhookRecords, Q: EventQueue, C: Clock, D: RequestIds
                     http_status = answer.status().as_u16(),
                     reason,
                     status,
+                    record_state = record_state.map(RecordState::as_str),
                     forward,
                     id_reused = id_reused.then_some(true),
                     source_listed,
@@ -410,12 +414,8 @@ impl Story {
             .order
             .as_ref()
             .map(|order| loggable(order.order_id.as_str()).into_owned());
-        self.webhook = Some(
-            sha256_hex(reading.key.as_str().as_bytes())
-                .chars()
-                .take(16)
-                .collect(),
-        );
+        self.webhook = Some(short_digest(reading.key.as_str()));
+        self.record_state = reading.interpretation.initial_state();
         match &reading.interpretation {
             Interpretation::Event(event) => self.status = event.status.map(domain::Status::as_str),
             Interpretation::Ignored(why) => self.reason = Some(why.as_str()),
