@@ -249,11 +249,11 @@ where
                 self.bury(message, about, "panicked_again", receives).await
             }
             Err(Failure::Panicked) => {
-                self.postpone(message, receives, "it panicked").await;
+                self.postpone(message, about, receives, "it panicked").await;
                 false
             }
             Err(Failure::Transient(error)) => {
-                self.postpone(message, receives, &error).await;
+                self.postpone(message, about, receives, &error).await;
                 false
             }
         }
@@ -275,8 +275,12 @@ where
             .await;
         let error = buried.as_ref().err().map(PortError::with_causes);
         let message_id = message.message_id.as_deref();
+        let merchant = about.map(|about| about.merchant_id.as_str());
+        let webhook = about.map(|about| about.webhook.as_str());
         tracing::error!(
             message_id,
+            merchant,
+            webhook,
             outcome = "dead_letter",
             reason,
             receives,
@@ -288,11 +292,21 @@ where
 
     /// Brings a message back soon at first, and ever later. If that fails it comes after the queue's own
     /// visibility timeout.
-    async fn postpone(&self, message: &SqsMessage, receives: u32, error: &str) {
+    async fn postpone(
+        &self,
+        message: &SqsMessage,
+        about: Option<&About>,
+        receives: u32,
+        error: &str,
+    ) {
         let message_id = message.message_id.as_deref();
+        let merchant = about.map(|about| about.merchant_id.as_str());
+        let webhook = about.map(|about| about.webhook.as_str());
         let wait_seconds = wait_seconds(message_id.unwrap_or_default(), receives);
         tracing::warn!(
             message_id,
+            merchant,
+            webhook,
             outcome = "failed",
             receives,
             wait_seconds,
