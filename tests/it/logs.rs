@@ -171,6 +171,7 @@ fn a_webhook_is_one_line_that_tells_its_story() {
         ("http_status", json!(200)),
         ("status", json!("en_route_to_pickup")),
         ("record_state", json!("pending")),
+        ("gateway_request_id", json!("Xk3JDhUFiGYEP9A=")),
         ("forward", json!("sent")),
     ] {
         assert_eq!(line[field], value, "{field} in {line:#}");

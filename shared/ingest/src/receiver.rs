@@ -57,6 +57,17 @@ impl<I, R, Q, C, D> std::fmt::Debug for Receiver<I, R, Q, C, D> {
     }
 }
 
+/// What is known of a handler call before its request is looked at.
+#[derive(Debug)]
+struct Call {
+    started: Instant,
+    request_id: RequestId,
+    /// The id under which the gateway's access log has the request.
+    gateway_request_id: Option<String>,
+    trace_header: Option<String>,
+    bytes: usize,
+}
+
 /// What is said about a webhook in its one log line. Nothing in it is personal, secret, or unbounded.
 #[derive(Debug, Default)]
 struct Story {
@@ -105,50 +116,30 @@ impl<I: Installations, R: WebhookRecords, Q: EventQueue, C: Clock, D: RequestIds
 
     /// Answers one request, and writes one log line about it.
     pub async fn handle(&self, request: Request) -> Response<Body> {
-        let started = Instant::now();
-        let request_id = self.request_ids.draw();
-        let bytes = request.body_bytes().len();
-        let trace_header = request.trace_header().map(str::to_owned);
+        let call = Call {
+            started: Instant::now(),
+            request_id: self.request_ids.draw(),
+            gateway_request_id: request.gateway_request_id(),
+            trace_header: request.trace_header().map(str::to_owned),
+            bytes: request.body_bytes().len(),
+        };
         let mut story = Story::default();
-        let answer = self
-            .receive(
-                request,
-                &request_id,
-                trace_header.as_deref(),
-                started,
-                &mut story,
-            )
-            .await;
-        self.log(
-            answer,
-            &story,
-            &request_id,
-            bytes,
-            elapsed_ms(started),
-            trace_header.as_deref(),
-        );
-        answer.response(&request_id)
+        let answer = self.receive(request, &call, &mut story).await;
+        self.log(answer, &story, &call);
+        answer.response(&call.request_id)
     }
 
-    async fn receive(
-        &self,
-        request: Request,
-        request_id: &RequestId,
-        trace_header: Option<&str>,
-        started: Instant,
-        story: &mut Story,
-    ) -> Answer {
+    async fn receive(&self, request: Request, call: &Call, story: &mut Story) -> Answer {
         if let Some(answer) = self.refuse_unread(&request, story) {
             return answer;
         }
-        let webhook = match self.authenticate(request, started, story).await {
+        let webhook = match self.authenticate(request, call, story).await {
             Ok(webhook) => webhook,
             Err(answer) => return answer,
         };
         let reading = self.adapter.read(&webhook);
         story.tell(&webhook, &reading);
-        self.keep(&webhook, reading, request_id, trace_header, started, story)
-            .await
+        self.keep(&webhook, reading, call, story).await
     }
 
     /// What is decided before anything is read or anybody is asked, cheapest first.
@@ -191,7 +182,7 @@ impl<I: Installations, R: WebhookRecords, Q: EventQueue, C: Clock, D: RequestIds
     async fn authenticate(
         &self,
         request: Request,
-        started: Instant,
+        call: &Call,
         story: &mut Story,
     ) -> Result<Authenticated, Answer> {
         let headers = request.pick(self.adapter.credential_headers());
@@ -202,7 +193,7 @@ impl<I: Installations, R: WebhookRecords, Q: EventQueue, C: Clock, D: RequestIds
         let asked = Instant::now();
         let digest = credential.digest(self.adapter.provider());
         let found = in_time(
-            started + PUT_BUDGET,
+            call.started + PUT_BUDGET,
             "registry read",
             self.registry.find(&digest),
         )
@@ -231,34 +222,25 @@ impl<I: Installations, R: WebhookRecords, Q: EventQueue, C: Clock, D: RequestIds
         &self,
         webhook: &Authenticated,
         reading: Reading,
-        request_id: &RequestId,
-        trace_header: Option<&str>,
-        started: Instant,
+        call: &Call,
         story: &mut Story,
     ) -> Answer {
         let Some(state) = reading.interpretation.initial_state() else {
             return Answer::Ignored;
         };
-        let new = WebhookRecord::new(webhook, &reading, request_id.clone());
+        let new = WebhookRecord::new(webhook, &reading, call.request_id.clone());
         let asked = Instant::now();
         let put = record(&self.records, &new, state, reading.order.as_ref());
-        let put = in_time(started + PUT_BUDGET, "webhook put", put).await;
+        let put = in_time(call.started + PUT_BUDGET, "webhook put", put).await;
         story.record_ms = Some(elapsed_ms(asked));
         match put {
             Ok(recording) => {
-                self.follow_up(
-                    recording,
-                    reading.interpretation,
-                    new,
-                    trace_header,
-                    started,
-                    story,
-                )
-                .await
+                self.follow_up(recording, reading.interpretation, new, call, story)
+                    .await
             }
             Err(error) => {
                 story.error = Some(error.with_causes());
-                self.fall_back(reading.interpretation, new, trace_header, started, story)
+                self.fall_back(reading.interpretation, new, call, story)
                     .await
             }
         }
@@ -270,8 +252,7 @@ impl<I: Installations, R: WebhookRecords, Q: EventQueue, C: Clock, D: RequestIds
         recording: Recording,
         interpretation: Interpretation,
         new: WebhookRecord,
-        trace_header: Option<&str>,
-        started: Instant,
+        call: &Call,
         story: &mut Story,
     ) -> Answer {
         story.id_reused = recording.id_reused;
@@ -288,7 +269,7 @@ impl<I: Installations, R: WebhookRecords, Q: EventQueue, C: Clock, D: RequestIds
             (Interpretation::Event(event), RecordingOutcome::New | RecordingOutcome::Mine) => {
                 let message = QueueMessage::event(recording.key, new.body_sha256, *event);
                 // A refused send is no refused webhook: the record stays pending, and the relay sends it.
-                let sent = self.send(&message, trace_header, started, story).await;
+                let sent = self.send(&message, call, story).await;
                 story.forward = Some(if sent { "sent" } else { "failed" });
                 Answer::Accepted
             }
@@ -300,8 +281,7 @@ impl<I: Installations, R: WebhookRecords, Q: EventQueue, C: Clock, D: RequestIds
         &self,
         interpretation: Interpretation,
         new: WebhookRecord,
-        trace_header: Option<&str>,
-        started: Instant,
+        call: &Call,
         story: &mut Story,
     ) -> Answer {
         match interpretation {
@@ -310,9 +290,7 @@ impl<I: Installations, R: WebhookRecords, Q: EventQueue, C: Clock, D: RequestIds
             Interpretation::Ignored(_) => return Answer::Ignored,
             Interpretation::Event(_) | Interpretation::Unmapped(_) => {}
         }
-        let sent = self
-            .send(&QueueMessage::record(new), trace_header, started, story)
-            .await;
+        let sent = self.send(&QueueMessage::record(new), call, story).await;
         story.forward = Some(if sent { "fallback" } else { "failed" });
         if sent {
             Answer::Accepted
@@ -321,18 +299,12 @@ impl<I: Installations, R: WebhookRecords, Q: EventQueue, C: Clock, D: RequestIds
         }
     }
 
-    async fn send(
-        &self,
-        message: &QueueMessage,
-        trace_header: Option<&str>,
-        started: Instant,
-        story: &mut Story,
-    ) -> bool {
+    async fn send(&self, message: &QueueMessage, call: &Call, story: &mut Story) -> bool {
         let asked = Instant::now();
         let sent = in_time(
-            started + BUDGET,
+            call.started + BUDGET,
             "queue send",
-            self.queue.send(message, trace_header),
+            self.queue.send(message, call.trace_header.as_deref()),
         )
         .await;
         story.forward_ms = Some(elapsed_ms(asked));
@@ -340,15 +312,7 @@ impl<I: Installations, R: WebhookRecords, Q: EventQueue, C: Clock, D: RequestIds
             .is_ok()
     }
 
-    fn log(
-        &self,
-        answer: Answer,
-        story: &Story,
-        request_id: &RequestId,
-        bytes: usize,
-        duration_ms: u64,
-        trace_id: Option<&str>,
-    ) {
+    fn log(&self, answer: Answer, story: &Story, call: &Call) {
         let Story {
             reason,
             merchant,
@@ -364,6 +328,8 @@ impl<I: Installations, R: WebhookRecords, Q: EventQueue, C: Clock, D: RequestIds
             record_ms,
             forward_ms,
         } = story;
+        // Of a refused webhook nothing is known to be kept.
+        let kept_as = record_state.filter(|_| answer != Answer::Unavailable);
         let degraded = !answer.status().is_success()
             || error.is_some()
             || *id_reused
@@ -372,7 +338,8 @@ impl<I: Installations, R: WebhookRecords, Q: EventQueue, C: Clock, D: RequestIds
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
-                    request_id = request_id.as_str(),
+                    request_id = call.request_id.as_str(),
+                    gateway_request_id = call.gateway_request_id.as_deref(),
                     provider = self.adapter.provider().as_str(),
                     merchant = merchant.as_deref(),
                     order = order.as_deref(),
@@ -381,17 +348,17 @@ impl<I: Installations, R: WebhookRecords, Q: EventQueue, C: Clock, D: RequestIds
                     http_status = answer.status().as_u16(),
                     reason,
                     status,
-                    record_state = record_state.map(RecordState::as_str),
+                    record_state = kept_as.map(RecordState::as_str),
                     forward,
                     id_reused = id_reused.then_some(true),
                     source_listed,
                     error = error.as_deref(),
-                    bytes,
-                    duration_ms,
+                    bytes = call.bytes,
+                    duration_ms = elapsed_ms(call.started),
                     registry_ms,
                     record_ms,
                     forward_ms,
-                    trace_id,
+                    trace_id = call.trace_header.as_deref(),
                     "webhook {}",
                     answer.as_str(),
                 )

@@ -20,6 +20,8 @@ pub(crate) trait WebhookRequest {
     fn is_plain_json(&self) -> bool;
     /// The caller's address, as the gateway saw it.
     fn source_ip(&self) -> Option<String>;
+    /// The gateway's own id of the request.
+    fn gateway_request_id(&self) -> Option<String>;
     /// The key in the URL, when there is exactly one.
     fn url_key(&self) -> Option<String>;
     /// The named headers, every occurrence.
@@ -47,6 +49,14 @@ impl WebhookRequest for Request {
         match self.request_context_ref()? {
             RequestContext::ApiGatewayV1(context) => context.identity.source_ip.clone(),
             RequestContext::ApiGatewayV2(context) => context.http.source_ip.clone(),
+            _ => None,
+        }
+    }
+
+    fn gateway_request_id(&self) -> Option<String> {
+        match self.request_context_ref()? {
+            RequestContext::ApiGatewayV1(context) => context.request_id.clone(),
+            RequestContext::ApiGatewayV2(context) => context.request_id.clone(),
             _ => None,
         }
     }
