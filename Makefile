@@ -3,6 +3,7 @@
 HOOKCTL = cargo run -q --locked --bin hookctl --
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 PYTHON = .dev/python/bin
+END_TO_END = pipeline-tests/end-to-end
 BINARIES = armada-webhook shipday-webhook order-consumer
 
 .DEFAULT_GOAL := help
@@ -29,7 +30,9 @@ check: tools ## the fast checks of the inner loop: lints, unit, property and in-
 	cargo test --workspace --exclude hookctl --locked --quiet
 
 test: tools lint template bootstraps ## every check there is, ending with all tests
-	cargo test --workspace --locked --features pipeline-tests/end-to-end
+	cargo test --workspace --locked --features $(END_TO_END) --doc
+	cargo test --workspace --locked --features $(END_TO_END) --lib --bins --test it
+	cargo test --workspace --locked --features $(END_TO_END) --test end_to_end
 
 lint: ## formatting, lints, documentation
 	cargo fmt --all --check
