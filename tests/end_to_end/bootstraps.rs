@@ -1,11 +1,14 @@
 //! The files that are deployed.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::process::Command;
 
 use crate::stack::{BINARIES, Stack, bootstrap};
 use crate::tests;
 
 tests![
+    a_missing_or_bad_variable_ends_the_start_and_is_named,
     a_bootstrap_runs_on_amazon_linux_2023,
     a_bootstrap_carries_no_path_of_the_machine_that_built_it
 ];
@@ -42,6 +45,54 @@ fn a_bootstrap_carries_no_path_of_the_machine_that_built_it(_: &Stack) {
             !text.contains(root.to_str().unwrap()),
             "{binary} names {}",
             root.display()
+        );
+    }
+}
+
+/// The JSON line with which a function ends that was started with these variables and no others.
+fn last_words(binary: &str, variables: &BTreeMap<&str, &str>) -> String {
+    let ended = Command::new(bootstrap(binary))
+        .env_clear()
+        .envs(variables)
+        .output()
+        .unwrap();
+    assert!(!ended.status.success(), "{binary} must not start");
+    let text = String::from_utf8(ended.stdout).unwrap();
+    let line: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    line["error"].as_str().unwrap().to_owned()
+}
+
+fn a_missing_or_bad_variable_ends_the_start_and_is_named(_: &Stack) {
+    let everything = BTreeMap::from([
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("INSTALLATIONS_TABLE", "installations"),
+        ("WEBHOOKS_TABLE", "webhooks"),
+        ("ORDERS_TABLE", "orders"),
+        ("EVENTS_QUEUE_URL", "http://127.0.0.1/queue"),
+        ("DEAD_LETTER_QUEUE_URL", "http://127.0.0.1/dead-letters"),
+    ]);
+    for (binary, needed, bad) in [
+        ("armada-webhook", "INSTALLATIONS_TABLE", "SOURCE_CIDRS"),
+        ("shipday-webhook", "EVENTS_QUEUE_URL", "MAX_BODY_BYTES"),
+        ("order-consumer", "DEAD_LETTER_QUEUE_URL", "RETENTION_DAYS"),
+    ] {
+        for missing in [needed, "AWS_REGION"] {
+            let mut variables = everything.clone();
+            variables.remove(missing);
+            let words = last_words(binary, &variables);
+            assert!(
+                words.starts_with(&format!("{missing} is not set")),
+                "{binary}: {words}"
+            );
+        }
+        let mut variables = everything.clone();
+        variables.insert(bad, "nonsense");
+        let words = last_words(binary, &variables);
+        assert!(
+            words.starts_with(bad) && words.contains("`nonsense`"),
+            "{binary}: {words}"
         );
     }
 }

@@ -1,16 +1,22 @@
 //! The consumer function: wires configuration and clients, and decides nothing.
 
+use std::process::ExitCode;
+
 use aws::{
     Clients, DeadLetterQueue, EventsQueue, OrdersTable, SystemClock, WebhooksTable, environment,
     required,
 };
 use aws_lambda_events::sqs::SqsEvent;
-use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
 use order_consumer::{Config, Consumer, Stores};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> ExitCode {
     aws::log_as_json(environment);
+    aws::exit_code(run().await)
+}
+
+async fn run() -> Result<(), Error> {
     let clients = Clients::from_lookup(environment)?;
     let stores = Stores {
         records: WebhooksTable::new(
@@ -29,7 +35,7 @@ async fn main() -> Result<(), Error> {
         clock: SystemClock,
     };
     let consumer = &Consumer::new(Config::from_lookup(environment)?, stores);
-    run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
         consumer.handle(event.payload).await.map_err(Error::from)
     }))
     .await

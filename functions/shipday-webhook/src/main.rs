@@ -1,5 +1,7 @@
 //! The Shipday webhook function: wires configuration, clients and the Shipday adapter, and decides nothing.
 
+use std::process::ExitCode;
+
 use aws::{
     Clients, EventsQueue, InstallationsTable, RandomRequestIds, SystemClock, WebhooksTable,
     environment, required,
@@ -9,8 +11,12 @@ use lambda_http::Error;
 use providers::shipday::Shipday;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> ExitCode {
     aws::log_as_json(environment);
+    aws::exit_code(run().await)
+}
+
+async fn run() -> Result<(), Error> {
     let clients = Clients::from_lookup(environment)?;
     let stores = Stores {
         installations: InstallationsTable::new(

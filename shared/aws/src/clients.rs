@@ -24,7 +24,7 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 
 /// A variable that is needed is not set, or empty. The function does not start.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is not set; the template sets it, see the configuration table in README.md")]
+#[error("{0} is not set; the configuration table in README.md says what it is")]
 pub struct SettingsError(String);
 
 /// The value of a variable that must be set.

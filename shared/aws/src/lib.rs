@@ -15,7 +15,7 @@ mod webhooks_table;
 pub use clients::{Clients, SettingsError, required};
 pub use events_queue::{DeadLetterQueue, EventsQueue};
 pub use installations_table::{InstallationsTable, Registration};
-pub use logging::log_as_json;
+pub use logging::{exit_code, log_as_json};
 pub use orders_table::OrdersTable;
 pub use surroundings::{RandomRequestIds, SystemClock, environment};
 pub use webhooks_table::WebhooksTable;

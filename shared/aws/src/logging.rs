@@ -1,5 +1,8 @@
 //! One JSON object per line on stdout, as CloudWatch Logs wants it.
 
+use std::error::Error;
+use std::process::ExitCode;
+
 use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -34,4 +37,16 @@ pub fn log_as_json(lookup: impl Fn(&str) -> Option<String>) {
             .unwrap_or_default();
         tracing::error!(place, "panic");
     }));
+}
+
+/// How a function's process ends: an error is logged with its message, which names what to mend, and not as the
+/// type that `main` would print.
+pub fn exit_code(outcome: Result<(), Box<dyn Error + Send + Sync>>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = %error, "the function cannot run");
+            ExitCode::FAILURE
+        }
+    }
 }
