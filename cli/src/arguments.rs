@@ -141,6 +141,9 @@ pub(crate) struct AddArmada {
 pub(crate) struct AddShipday {
     #[command(flatten)]
     pub(crate) shared: AddShared,
+    /// Shipday's id of the company that the webhooks must speak of; an Armada webhook names none
+    #[arg(long)]
+    pub(crate) company_id: Option<CompanyId>,
 }
 
 #[derive(Args, Debug)]
@@ -151,9 +154,6 @@ pub(crate) struct AddShared {
     /// A name for people
     #[arg(long, default_value = "")]
     pub(crate) label: String,
-    /// The provider's id of the company that its webhooks must speak of
-    #[arg(long)]
-    pub(crate) company_id: Option<CompanyId>,
     /// From when on its credential is no longer taken, like 2027-01-31T00:00:00Z
     #[arg(long, value_name = "RFC 3339", value_parser = moment::parse)]
     pub(crate) not_after: Option<EpochMillis>,

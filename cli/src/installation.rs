@@ -4,8 +4,8 @@ use std::fmt;
 
 use aws::{InstallationsTable, Registration, SystemClock};
 use domain::{
-    Clock as _, CredentialDigest, Installation, InstallationState, PortError, Provider, Refusal,
-    UrlKeyDigest,
+    Clock as _, CompanyId, CredentialDigest, Installation, InstallationState, PortError, Provider,
+    Refusal, UrlKeyDigest,
 };
 use serde::Serialize;
 
@@ -177,6 +177,7 @@ async fn add_armada(stack: &Stack, options: AddArmada) -> Result<Added, Installa
         digest,
         options.shared,
         url_key.as_deref().map(UrlKeyDigest::of),
+        None,
     )?;
     let url = stack.webhook_url(Provider::Armada)?;
     register(&stack.tables()?.installations, &installation).await?;
@@ -190,7 +191,7 @@ async fn add_armada(stack: &Stack, options: AddArmada) -> Result<Added, Installa
 async fn add_shipday(stack: &Stack, options: AddShipday) -> Result<Added, InstallationError> {
     let token = secrets::shipday_token()?;
     let digest = shipday_digest(&token).map_err(InstallationError::Credential)?;
-    let installation = new(digest, options.shared, None)?;
+    let installation = new(digest, options.shared, None, options.company_id)?;
     let url = stack.webhook_url(Provider::Shipday)?;
     register(&stack.tables()?.installations, &installation).await?;
     Ok(Added {
@@ -204,6 +205,7 @@ fn new(
     credential: CredentialDigest,
     options: AddShared,
     url_key_sha256: Option<UrlKeyDigest>,
+    company_id: Option<CompanyId>,
 ) -> Result<Installation, InstallationError> {
     let now = SystemClock.now_ms();
     if let Some(end) = options.not_after.filter(|end| *end <= now) {
@@ -217,7 +219,7 @@ fn new(
         created_at_ms: now,
         not_after_ms: options.not_after,
         url_key_sha256,
-        company_id: options.company_id,
+        company_id,
     })
 }
 

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use aws::{Clients, WebhooksTable};
-use domain::{RecordState, RecordingOutcome, record};
+use aws::{Clients, EventsQueue, WebhooksTable};
+use domain::{EventQueue as _, RecordState, RecordingOutcome, record};
+use serde_json::{Value, json};
+use testkit::sample;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -84,4 +86,42 @@ async fn a_write_whose_answer_was_lost_is_recognized_as_our_own_when_the_sdk_wri
         RecordingOutcome::Mine,
         "not a duplicate: it would never be sent"
     );
+}
+
+/// Takes one request, answers it as SQS would, and gives its body.
+async fn one_request(listener: TcpListener) -> Value {
+    let (mut client, _) = listener.accept().await.unwrap();
+    let mut received = Vec::new();
+    loop {
+        client.read_buf(&mut received).await.unwrap();
+        let text = String::from_utf8_lossy(&received);
+        if let Some(body) = text
+            .split_once("\r\n\r\n")
+            .and_then(|(_, body)| serde_json::from_str(body).ok())
+        {
+            let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: 2\r\n\r\n{}";
+            client.write_all(answer.as_bytes()).await.unwrap();
+            return body;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_carries_its_merchants_group_and_the_trace_header_where_sqs_wants_them() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let queue = EventsQueue::new(clients(&endpoint).sqs, format!("{endpoint}/events"));
+    let message = serde_json::from_str(&sample("queue/message-event.json")).unwrap();
+
+    let (sent, _) = tokio::join!(
+        one_request(listener),
+        queue.send(&message, Some("Root=1-a;Sampled=1"))
+    );
+
+    assert_eq!(sent["MessageGroupId"], testkit::MERCHANT);
+    let trace =
+        json!({ "AWSTraceHeader": { "DataType": "String", "StringValue": "Root=1-a;Sampled=1" } });
+    assert_eq!(sent["MessageSystemAttributes"], trace);
+    let body: Value = serde_json::from_str(sent["MessageBody"].as_str().unwrap()).unwrap();
+    assert_eq!(body["schema_version"], 1);
 }

@@ -1,7 +1,7 @@
 //! What `template.yaml` promises to the code and to those who operate it.
 //!
-//! Checked on the translated template, where what SAM adds shows as well. cfn-lint accepts nearly
-//! every template that breaks one of these.
+//! Checked on the translated template, where what SAM adds shows as well. cfn-lint does
+//! not know what the code relies on.
 
 #![expect(
     clippy::expect_used,

@@ -104,7 +104,7 @@ fn config(region: Region, credentials: Credentials) -> SdkConfig {
         .build()
 }
 
-/// rustls on `ring`: it starts about 25 ms of processor time earlier than the SDK's default, see
+/// rustls on `ring`, which gathers no jitter entropy at every cold start as the SDK's default does, see
 /// docs/decisions/0002.
 fn http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new()
