@@ -4,7 +4,7 @@ HOOKCTL = cargo run -q --locked --bin hookctl --
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 PYTHON = .dev/python/bin
 END_TO_END = pipeline-tests/end-to-end
-BINARIES = armada-webhook shipday-webhook order-consumer
+BINARIES = armada-webhook shipday-webhook order-consumer webhook-relay
 
 .DEFAULT_GOAL := help
 .PHONY: help up down reset tools check test lint template bootstraps

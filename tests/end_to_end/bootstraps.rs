@@ -74,9 +74,22 @@ fn a_missing_or_bad_variable_ends_the_start_and_is_named(_: &Stack) {
         ("DEAD_LETTER_QUEUE_URL", "http://127.0.0.1/dead-letters"),
     ]);
     for (binary, needed, bad) in [
-        ("armada-webhook", "INSTALLATIONS_TABLE", "SOURCE_CIDRS"),
-        ("shipday-webhook", "EVENTS_QUEUE_URL", "MAX_BODY_BYTES"),
-        ("order-consumer", "DEAD_LETTER_QUEUE_URL", "RETENTION_DAYS"),
+        (
+            "armada-webhook",
+            "INSTALLATIONS_TABLE",
+            Some("SOURCE_CIDRS"),
+        ),
+        (
+            "shipday-webhook",
+            "EVENTS_QUEUE_URL",
+            Some("MAX_BODY_BYTES"),
+        ),
+        (
+            "order-consumer",
+            "DEAD_LETTER_QUEUE_URL",
+            Some("RETENTION_DAYS"),
+        ),
+        ("webhook-relay", "WEBHOOKS_TABLE", None),
     ] {
         for missing in [needed, "AWS_REGION"] {
             let mut variables = everything.clone();
@@ -87,6 +100,7 @@ fn a_missing_or_bad_variable_ends_the_start_and_is_named(_: &Stack) {
                 "{binary}: {words}"
             );
         }
+        let Some(bad) = bad else { continue };
         let mut variables = everything.clone();
         variables.insert(bad, "nonsense");
         let words = last_words(binary, &variables);

@@ -18,7 +18,12 @@ use testkit::Webhook;
 use tokio::runtime::Runtime;
 
 /// The functions under test.
-pub(crate) const BINARIES: [&str; 3] = ["armada-webhook", "shipday-webhook", "order-consumer"];
+pub(crate) const BINARIES: [&str; 4] = [
+    "armada-webhook",
+    "shipday-webhook",
+    "order-consumer",
+    "webhook-relay",
+];
 /// How long a condition may take to come true.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often it is looked at.

@@ -41,7 +41,10 @@ fn domain_and_providers_know_no_cloud_no_server_and_no_runtime() {
 fn dependencies_point_one_way() {
     has_none_of("domain", &["providers", "ingest", "aws v"]);
     has_none_of("providers", &["ingest", "aws v"]);
-    has_none_of("aws", &["providers", "ingest", "order-consumer"]);
+    has_none_of(
+        "aws",
+        &["providers", "ingest", "order-consumer", "webhook-relay"],
+    );
     has_none_of("ingest", &["aws v", "aws-sdk", "aws-smithy"]);
 }
 
@@ -62,7 +65,12 @@ fn the_functions_carry_one_tls_stack_and_nothing_of_tests_or_tools() {
         "schemars",
         "testkit",
     ];
-    for package in ["armada-webhook", "shipday-webhook", "order-consumer"] {
+    for package in [
+        "armada-webhook",
+        "shipday-webhook",
+        "order-consumer",
+        "webhook-relay",
+    ] {
         has_none_of(package, &second_stacks);
         has_none_of(package, &tools);
         let has_ring = dependencies(package)

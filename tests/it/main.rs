@@ -15,6 +15,7 @@ mod logs;
 mod message_schema;
 mod pipeline;
 mod readings;
+mod relay;
 mod shipday_quirks;
 mod strict_dynamodb;
 mod support;

@@ -11,17 +11,20 @@ use order_consumer::{Consumer, NamelessFailure};
 use providers::adapter;
 use serde_json::Value;
 use testkit::{MERCHANT, Webhook, World, http_api_event, sqs_batch};
+use webhook_relay::Relay;
 
 type AnyReceiver = Receiver<World, World, World, World, World>;
 type AnyConsumer = Consumer<World, World, World, World, World>;
+type AnyRelay = Relay<World, World, World, World>;
 
-/// Both receivers and the consumer around one world.
+/// Both receivers, the consumer and the relay around one world.
 #[derive(Clone)]
 pub(crate) struct Pipeline {
     pub(crate) world: World,
     armada: Arc<AnyReceiver>,
     shipday: Arc<AnyReceiver>,
     consumer: Arc<AnyConsumer>,
+    pub(crate) relay: Arc<AnyRelay>,
 }
 
 /// An answer as the provider sees it.
@@ -74,7 +77,14 @@ impl Pipeline {
             clock: world.clone(),
         };
         let consumer = Consumer::new(order_consumer::Config::from_lookup(lookup).unwrap(), stores);
+        let relay = Relay::new(webhook_relay::Stores {
+            records: world.clone(),
+            queue: world.clone(),
+            clock: world.clone(),
+            first_shard: world.clone(),
+        });
         Self {
+            relay: Arc::new(relay),
             armada: receiver(Provider::Armada),
             shipday: receiver(Provider::Shipday),
             consumer: Arc::new(consumer),

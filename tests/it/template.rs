@@ -18,11 +18,14 @@ use serde_json::{Map, Value, json};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-const FUNCTIONS: [&str; 3] = [
+const FUNCTIONS: [&str; 4] = [
     "ArmadaWebhookFunction",
     "ShipdayWebhookFunction",
     "OrderConsumerFunction",
+    "WebhookRelayFunction",
 ];
+/// What the schedule may do is start a run.
+const SCHEDULE_ROLE: &str = "WebhookRelayScheduleRole";
 
 // ---------------------------------------------------------------- functions
 
@@ -67,7 +70,11 @@ fn every_function_has_a_role_of_its_own() {
     let roles: BTreeSet<&str> = FUNCTIONS.map(role_of).into();
 
     assert_eq!(roles.len(), FUNCTIONS.len());
-    assert_eq!(names("AWS::IAM::Role"), roles, "and nothing else has one");
+    let others: Vec<_> = names("AWS::IAM::Role")
+        .difference(&roles)
+        .copied()
+        .collect();
+    assert_eq!(others, [SCHEDULE_ROLE], "and only the schedule has one too");
 }
 
 #[test]
@@ -121,11 +128,17 @@ fn every_function_is_told_exactly_what_it_reads() {
         "DEAD_LETTER_QUEUE_URL": { "Ref": "DeadLetterQueue" },
         "RETENTION_DAYS": { "Ref": "RetentionDays" },
     });
+    let relay = json!({
+        "RUST_BACKTRACE": "0",
+        "WEBHOOKS_TABLE": { "Ref": "WebhooksTable" },
+        "EVENTS_QUEUE_URL": { "Ref": "EventsQueue" },
+    });
 
     for (function, expected) in [
         ("ArmadaWebhookFunction", webhook("ArmadaSourceCidrs")),
         ("ShipdayWebhookFunction", webhook("ShipdaySourceCidrs")),
         ("OrderConsumerFunction", consumer),
+        ("WebhookRelayFunction", relay),
     ] {
         assert_has(
             function,
@@ -277,6 +290,34 @@ fn both_queues_are_encrypted_and_take_a_whole_webhook() {
     }
 }
 
+// ---------------------------------------------------------------- the relay
+
+#[test]
+fn the_relay_runs_every_minute_and_is_never_called_twice_for_one_minute() {
+    let schedule = only("AWS::Scheduler::Schedule");
+    let target_of = &properties(schedule)["Target"];
+
+    assert_has(
+        schedule,
+        &json!({
+            "ScheduleExpression": "rate(1 minute)",
+            "FlexibleTimeWindow": { "Mode": "OFF" },
+        }),
+    );
+    assert_eq!(
+        properties(schedule).get("Name"),
+        None,
+        "a second stack in the account has a schedule too"
+    );
+    assert_eq!(target(&target_of["Arn"]), "WebhookRelayFunction");
+    assert_eq!(target(&target_of["RoleArn"]), SCHEDULE_ROLE);
+    assert_eq!(target_of["RetryPolicy"]["MaximumRetryAttempts"], 0);
+    assert_eq!(
+        properties(only("AWS::Lambda::EventInvokeConfig"))["MaximumRetryAttempts"],
+        0
+    );
+}
+
 // ---------------------------------------------------------------- permissions
 
 #[test]
@@ -298,15 +339,19 @@ fn every_statement_is_named_and_allows_plain_actions() {
 }
 
 #[test]
-fn only_lambda_may_take_the_roles() {
+fn only_lambda_may_take_the_roles_and_only_a_schedule_of_this_account_its_own() {
     for role in names("AWS::IAM::Role") {
         let trust = list(&properties(role)["AssumeRolePolicyDocument"]["Statement"]);
+        let service = if role == SCHEDULE_ROLE {
+            let own_account = json!({ "aws:SourceAccount": { "Ref": "AWS::AccountId" } });
+            assert_eq!(trust[0]["Condition"]["StringEquals"], own_account);
+            "scheduler.amazonaws.com"
+        } else {
+            "lambda.amazonaws.com"
+        };
 
         assert_eq!(trust.len(), 1, "{role}");
-        assert_eq!(
-            trust[0]["Principal"],
-            json!({ "Service": "lambda.amazonaws.com" })
-        );
+        assert_eq!(trust[0]["Principal"], json!({ "Service": service }));
         assert_eq!(trust[0]["Action"], "sts:AssumeRole");
     }
 }
@@ -372,6 +417,25 @@ fn the_consumer_takes_messages_and_writes_records_and_orders_and_can_do_nothing_
         ("xray:PutTraceSegments", "*"),
     ];
     assert_eq!(grants("OrderConsumerRole"), expected.into());
+}
+
+#[test]
+fn the_relay_reads_the_index_updates_records_and_sends_and_can_do_nothing_else() {
+    let expected = [
+        ("dynamodb:Query", "${WebhooksTable.Arn}/index/pending"),
+        ("dynamodb:UpdateItem", "WebhooksTable"),
+        ("sqs:GetQueueAttributes", "EventsQueue"),
+        ("sqs:SendMessage", "EventsQueue"),
+        ("logs:CreateLogStream", "WebhookRelayLogs"),
+        ("logs:PutLogEvents", "WebhookRelayLogs"),
+        ("xray:PutTelemetryRecords", "*"),
+        ("xray:PutTraceSegments", "*"),
+    ];
+    assert_eq!(grants("WebhookRelayRole"), expected.into());
+    assert_eq!(
+        grants(SCHEDULE_ROLE),
+        [("lambda:InvokeFunction", "WebhookRelayFunction")].into()
+    );
 }
 
 // ---------------------------------------------------------------- data
@@ -584,7 +648,7 @@ fn grants(role: &str) -> BTreeSet<(&'static str, &'static str)> {
         .collect()
 }
 
-/// The resource that a `Ref` or the ARN that a `GetAtt` means; plain text as it is.
+/// The resource that a `Ref` or the ARN that a `GetAtt` means; the text of a `Sub` and plain text as they are.
 #[track_caller]
 fn target(reference: &'static Value) -> &'static str {
     match &reference["Fn::GetAtt"] {
@@ -592,7 +656,10 @@ fn target(reference: &'static Value) -> &'static str {
             assert_eq!(parts[1], "Arn");
             text(&parts[0])
         }
-        _ => text(reference.get("Ref").unwrap_or(reference)),
+        _ => {
+            let named = reference.get("Ref").or_else(|| reference.get("Fn::Sub"));
+            text(named.unwrap_or(reference))
+        }
     }
 }
 

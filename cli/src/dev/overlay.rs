@@ -244,7 +244,12 @@ mod tests {
     }
 
     fn surroundings() -> Surroundings {
-        let binaries = ["armada-webhook", "shipday-webhook", "order-consumer"];
+        let binaries = [
+            "armada-webhook",
+            "shipday-webhook",
+            "order-consumer",
+            "webhook-relay",
+        ];
         Surroundings {
             code: binaries
                 .map(|it| (it.to_owned(), format!("s3://code/{it}")))
@@ -332,6 +337,9 @@ mod tests {
                 /Resources/ShipdayWebhookFunctionWebhookRoute
                     - nothing
                     + {"Properties":{"ApiId":{"Ref":"WebhooksApi"},"RouteKey":"POST /webhooks/shipday","Target":{"Fn::Sub":"integrations/${ShipdayWebhookFunctionWebhookIntegration}"}},"Type":"AWS::ApiGatewayV2::Route"}
+                /Resources/WebhookRelayFunction/Properties/CodeUri
+                    - nothing
+                    + "s3://code/webhook-relay"
             "#]],
         );
     }
@@ -401,16 +409,19 @@ mod tests {
             &before,
             &after,
             &expect![[r#"
-            /Resources/ArmadaWebhookFunction/Properties/Environment/Variables/MINISTACK_LAMBDA_PROXY_URL
-                - nothing
-                + "http://127.0.0.1:9000/2015-03-31/functions/armada-webhook/invocations"
-            /Resources/OrderConsumerFunction/Properties/Environment/Variables/MINISTACK_LAMBDA_PROXY_URL
-                - nothing
-                + "http://127.0.0.1:9000/2015-03-31/functions/order-consumer/invocations"
-            /Resources/ShipdayWebhookFunction/Properties/Environment/Variables/MINISTACK_LAMBDA_PROXY_URL
-                - nothing
-                + "http://127.0.0.1:9000/2015-03-31/functions/shipday-webhook/invocations"
-        "#]],
+                /Resources/ArmadaWebhookFunction/Properties/Environment/Variables/MINISTACK_LAMBDA_PROXY_URL
+                    - nothing
+                    + "http://127.0.0.1:9000/2015-03-31/functions/armada-webhook/invocations"
+                /Resources/OrderConsumerFunction/Properties/Environment/Variables/MINISTACK_LAMBDA_PROXY_URL
+                    - nothing
+                    + "http://127.0.0.1:9000/2015-03-31/functions/order-consumer/invocations"
+                /Resources/ShipdayWebhookFunction/Properties/Environment/Variables/MINISTACK_LAMBDA_PROXY_URL
+                    - nothing
+                    + "http://127.0.0.1:9000/2015-03-31/functions/shipday-webhook/invocations"
+                /Resources/WebhookRelayFunction/Properties/Environment/Variables/MINISTACK_LAMBDA_PROXY_URL
+                    - nothing
+                    + "http://127.0.0.1:9000/2015-03-31/functions/webhook-relay/invocations"
+            "#]],
         );
     }
 }

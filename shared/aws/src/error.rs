@@ -47,6 +47,14 @@ pub(crate) fn port_error<E: ProvideErrorMetadata, R>(
     }
 }
 
+/// The port's error for a part of a request that the service refused; `code` is what it said.
+pub(crate) fn refused(call: &'static str, code: &str) -> PortError {
+    PortError {
+        call,
+        source: Box::new(AwsError::Refused(code.to_owned())),
+    }
+}
+
 /// The port's error for an item that this project cannot have written.
 pub(crate) fn damaged(call: &'static str, what: &'static str) -> PortError {
     PortError {

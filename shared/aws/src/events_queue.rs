@@ -1,10 +1,20 @@
 //! The events queue and its dead-letter queue.
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
-use domain::{DeadLetters, EventQueue, MerchantId, PortError, QueueMessage, Redelivery};
+use aws_sdk_sqs::types::{
+    MessageSystemAttributeNameForSends, MessageSystemAttributeValue, QueueAttributeName,
+    SendMessageBatchRequestEntry,
+};
+use domain::{
+    DeadLetters, EventBatches, EventQueue, MerchantId, PortError, QueueMessage, Redelivery,
+};
 
-use crate::error::{damaged, port_error};
+use crate::error::{damaged, port_error, refused};
+
+/// Most messages in one request.
+const MAX_BATCH_MESSAGES: usize = 10;
+/// Most bytes of all messages in one request, and of one message: what SQS takes.
+const MAX_BATCH_BYTES: usize = 1_048_576;
 
 /// The events queue.
 #[derive(Clone, Debug)]
@@ -56,6 +66,76 @@ impl EventQueue for EventsQueue {
     }
 }
 
+impl EventBatches for EventsQueue {
+    async fn send_all(&self, messages: &[QueueMessage]) -> Result<(), PortError> {
+        let call = "queue batch send";
+        let mut bodies = Vec::with_capacity(messages.len());
+        for message in messages {
+            let body = serde_json::to_string(message).map_err(|_| damaged(call, "a message"))?;
+            bodies.push((body, message.merchant_id()));
+        }
+        for batch in batches(&bodies) {
+            let mut send = self.client.send_message_batch().queue_url(&self.url);
+            for (index, (body, merchant)) in batch.iter().enumerate() {
+                let entry = SendMessageBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .message_body(body)
+                    .message_group_id(merchant.as_str())
+                    .build()
+                    .map_err(|_| damaged(call, "a message"))?;
+                send = send.entries(entry);
+            }
+            let answer = send
+                .send()
+                .await
+                .map_err(|error| port_error(call, &error))?;
+            // The request succeeds even when messages in it did not.
+            if let Some(failed) = answer.failed().first() {
+                return Err(refused(call, failed.code()));
+            }
+        }
+        Ok(())
+    }
+
+    async fn waiting(&self) -> Result<u64, PortError> {
+        let call = "queue length read";
+        let answer = self
+            .client
+            .get_queue_attributes()
+            .queue_url(&self.url)
+            .attribute_names(QueueAttributeName::ApproximateNumberOfMessages)
+            .send()
+            .await
+            .map_err(|error| port_error(call, &error))?;
+        answer
+            .attributes()
+            .and_then(|all| all.get(&QueueAttributeName::ApproximateNumberOfMessages))
+            .and_then(|count| count.parse().ok())
+            .ok_or_else(|| damaged(call, "the queue's length"))
+    }
+}
+
+/// Cuts messages into requests that SQS takes. A message too large for any goes alone, and is refused alone.
+fn batches<T>(bodies: &[(String, T)]) -> Vec<&[(String, T)]> {
+    let mut cut = Vec::new();
+    let mut rest = bodies;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fitting = rest
+            .iter()
+            .take(MAX_BATCH_MESSAGES)
+            .take_while(|(body, _)| {
+                bytes += body.len();
+                bytes <= MAX_BATCH_BYTES
+            })
+            .count();
+        let (batch, later) = rest.split_at(fitting.max(1));
+        cut.push(batch);
+        rest = later;
+    }
+    cut
+}
+
 impl Redelivery for EventsQueue {
     async fn postpone(&self, receipt_handle: &str, seconds: u32) -> Result<(), PortError> {
         self.client
@@ -98,5 +178,25 @@ impl DeadLetters for DeadLetterQueue {
             .await
             .map(|_| ())
             .map_err(|error| port_error("dead-letter send", &error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sizes(bodies: &[usize]) -> Vec<usize> {
+        let bodies: Vec<_> = bodies.iter().map(|size| ("x".repeat(*size), ())).collect();
+        batches(&bodies).iter().map(|batch| batch.len()).collect()
+    }
+
+    #[test]
+    fn a_request_holds_ten_messages_and_a_mebibyte_at_most() {
+        assert_eq!(sizes(&[]), Vec::<usize>::new());
+        assert_eq!(sizes(&[100; 10]), [10]);
+        assert_eq!(sizes(&[100; 21]), [10, 10, 1]);
+        assert_eq!(sizes(&[MAX_BATCH_BYTES / 2; 3]), [2, 1]);
+        assert_eq!(sizes(&[MAX_BATCH_BYTES - 99, 100, 100]), [1, 2]);
+        assert_eq!(sizes(&[MAX_BATCH_BYTES + 1, 100]), [1, 1]);
     }
 }

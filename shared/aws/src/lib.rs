@@ -17,5 +17,5 @@ pub use events_queue::{DeadLetterQueue, EventsQueue};
 pub use installations_table::{InstallationsTable, Registration};
 pub use logging::{exit_code, log_as_json};
 pub use orders_table::OrdersTable;
-pub use surroundings::{RandomRequestIds, SystemClock, environment};
+pub use surroundings::{RandomRequestIds, RandomShard, SystemClock, environment};
 pub use webhooks_table::WebhooksTable;

@@ -10,7 +10,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The crates whose lines are ours. Of all others only warnings are shown: at lower levels an SDK may write
 /// what is in a request.
-const OURS: [&str; 4] = ["aws", "domain", "ingest", "order_consumer"];
+const OURS: [&str; 5] = ["aws", "domain", "ingest", "order_consumer", "webhook_relay"];
 
 /// Starts logging at the level of `AWS_LAMBDA_LOG_LEVEL` (default `INFO`), and makes a panic a log line that
 /// says where, but not what: its message could hold a piece of a body.

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use domain::{Clock, EpochMillis, RequestId, RequestIds};
+use domain::{Clock, EpochMillis, FirstShard, PendingShard, RequestId, RequestIds};
 
 /// A variable of the process environment, for the `from_lookup` of a configuration.
 #[expect(
@@ -42,5 +42,22 @@ impl RequestIds for RandomRequestIds {
         getrandom::fill(&mut bits).expect("the operating system gives random bytes");
         let hex: String = bits.iter().map(|byte| format!("{byte:02x}")).collect();
         RequestId::parse(&hex).expect("hexadecimal digits are an id")
+    }
+}
+
+/// Shards drawn with a random byte from the operating system.
+#[derive(Clone, Copy, Debug)]
+pub struct RandomShard;
+
+impl FirstShard for RandomShard {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "drawn beside the source of random ids"
+    )]
+    fn draw(&self) -> PendingShard {
+        let mut byte = [0u8; 1];
+        // Without randomness every run begins at the first shard, which is unfair and otherwise harmless.
+        let _ = getrandom::fill(&mut byte);
+        PendingShard::of(byte[0])
     }
 }

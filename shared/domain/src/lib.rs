@@ -42,12 +42,16 @@ pub use policy::{
     Change, Decision, Meaning, NotApplied, ProviderClock, ProviderRules, Step, decide,
 };
 pub use ports::{
-    Clock, CloseOutcome, ClosedAs, DeadLetters, EntryOutcome, EventQueue, ExistingRecord,
-    Installations, Orders, PortError, PutOutcome, RecordClosing, Redelivery, RequestIds,
-    SaveOutcome, Timeline, WebhookRecords,
+    Claim, ClaimOutcome, Clock, CloseOutcome, ClosedAs, DeadLetters, EntryOutcome, EventBatches,
+    EventQueue, ExistingRecord, FirstShard, Installations, Orders, Overdue, PendingRecords,
+    PortError, PutOutcome, RecordClosing, Redelivery, RequestIds, SaveOutcome, SetAside, Timeline,
+    WebhookRecords,
 };
 pub use reading::{Ignored, Interpretation, Quarantined, Reading, Unmapped, believable};
 pub use recording::{Recording, RecordingOutcome, record};
 pub use status::{Status, StatusReason};
 pub use time::{EpochMillis, Millis};
-pub use webhook_record::{BodyError, CompressedBody, PENDING_SHARDS, RecordState, WebhookRecord};
+pub use webhook_record::{
+    BodyError, CompressedBody, FIRST_RELAY_DELAY, MAX_FORWARD_ATTEMPTS, PENDING_SHARDS,
+    PendingShard, RecordState, WebhookRecord,
+};

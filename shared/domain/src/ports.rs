@@ -5,7 +5,7 @@ use std::future::Future;
 
 use crate::{
     BodySha256, CredentialDigest, EpochMillis, Installation, MerchantId, OrderKey, OrderState,
-    QueueMessage, RecordState, RequestId, TimelineEntry, WebhookKey, WebhookRecord,
+    PendingShard, QueueMessage, RecordState, RequestId, TimelineEntry, WebhookKey, WebhookRecord,
 };
 
 /// A call to the outside did not succeed. Whether it had an effect is unknown.
@@ -37,6 +37,12 @@ impl PortError {
 pub trait Clock {
     /// Now.
     fn now_ms(&self) -> EpochMillis;
+}
+
+/// Where a run of the relay begins.
+pub trait FirstShard {
+    /// Draws one at random.
+    fn draw(&self) -> PendingShard;
 }
 
 /// Where request ids come from.
@@ -122,6 +128,87 @@ impl ClosedAs {
     }
 }
 
+/// The `webhooks` table, as far as the relay needs it.
+pub trait PendingRecords {
+    /// Up to `limit` records of one shard that are due at `now`, the longest overdue first. The index lags
+    /// behind the table, so this is a hint; [`PendingRecords::claim`] decides.
+    fn overdue(
+        &self,
+        shard: PendingShard,
+        now: EpochMillis,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Overdue>, PortError>> + Send;
+
+    /// Takes an overdue record for this run, if it is still pending and due as seen: counts the attempt and
+    /// puts the record off, for [`crate::FIRST_RELAY_DELAY`] after the first attempt and twice as long after
+    /// each further one.
+    fn claim(
+        &self,
+        overdue: &Overdue,
+        now: EpochMillis,
+    ) -> impl Future<Output = Result<ClaimOutcome, PortError>> + Send;
+
+    /// Takes a claimed record out of the index for good, unless something happened to it since the claim.
+    fn set_aside(
+        &self,
+        claim: &Claim,
+        as_what: SetAside,
+    ) -> impl Future<Output = Result<CloseOutcome, PortError>> + Send;
+}
+
+/// A record as the sparse index lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overdue {
+    /// Its key.
+    pub key: WebhookKey,
+    /// When it was due.
+    pub due_at_ms: EpochMillis,
+}
+
+/// What claiming found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimOutcome {
+    /// The record is this run's.
+    Claimed(Box<Claim>),
+    /// It was closed, or another run took it.
+    Gone,
+}
+
+/// A record that one run of the relay has taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Its key.
+    pub key: WebhookKey,
+    /// When it is due again; no other claim has the same.
+    pub due_at_ms: EpochMillis,
+    /// How often it was claimed, this time included.
+    pub attempts: u32,
+    /// The record; `None` when the item is damaged and holds none.
+    pub record: Option<WebhookRecord>,
+}
+
+/// As what the relay takes a record out of the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetAside {
+    /// It was sent too often without being closed.
+    Parked,
+    /// Today's mapping has no event for it.
+    Unmapped,
+    /// It cannot be read.
+    Quarantined,
+}
+
+impl SetAside {
+    /// The state it is set aside in.
+    pub const fn state(self) -> RecordState {
+        match self {
+            Self::Parked => RecordState::Parked,
+            Self::Unmapped => RecordState::Unmapped,
+            Self::Quarantined => RecordState::Quarantined,
+        }
+    }
+}
+
 /// What closing found. Both are success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseOutcome {
@@ -189,6 +276,21 @@ pub trait EventQueue {
         message: &QueueMessage,
         trace_header: Option<&str>,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// The events queue, as far as the relay needs it.
+pub trait EventBatches {
+    /// Sends messages, each in its merchant's message group, in as few requests as their sizes allow.
+    ///
+    /// # Errors
+    /// When the queue did not take all of them; which ones it took is then unknown.
+    fn send_all(
+        &self,
+        messages: &[QueueMessage],
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// About how many messages wait to be received.
+    fn waiting(&self) -> impl Future<Output = Result<u64, PortError>> + Send;
 }
 
 /// The events queue, as far as the consumer decides when a message comes again.

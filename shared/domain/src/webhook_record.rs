@@ -16,6 +16,10 @@ use crate::{
 
 /// Over how many keys of the sparse index `pending` the records spread: 32 keys take 16,000 webhooks a second.
 pub const PENDING_SHARDS: u8 = 32;
+/// How long the relay waits after it sent a record for the first time; twice as long after each further time.
+pub const FIRST_RELAY_DELAY: Millis = Millis::from_seconds(360);
+/// How often the relay sends a record, over some 13 hours, before it parks the record.
+pub const MAX_FORWARD_ATTEMPTS: u32 = 8;
 /// How long after its receipt a record counts as overdue. Not less than the queue's visibility timeout, so
 /// that the queue's own first redelivery is not doubled.
 const FIRST_DUE_AFTER: Millis = Millis::from_seconds(180);
@@ -95,6 +99,29 @@ impl From<CompressedBody> for String {
     }
 }
 
+/// One key of the sparse index `pending`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PendingShard(u8);
+
+impl PendingShard {
+    /// The shard that a number falls into.
+    pub const fn of(number: u8) -> Self {
+        Self(number % PENDING_SHARDS)
+    }
+
+    /// Every shard once, beginning with this one.
+    pub fn and_all_others(self) -> impl Iterator<Item = Self> {
+        (0..PENDING_SHARDS).map(move |step| Self::of(self.0 + step))
+    }
+}
+
+impl fmt::Display for PendingShard {
+    /// `00` to `31`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}", self.0)
+    }
+}
+
 /// What has become of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordState {
@@ -108,16 +135,19 @@ pub enum RecordState {
     Quarantined,
     /// Relayed too often; a person must look.
     Parked,
+    /// A person decided that it is not needed, and said why.
+    Dismissed,
 }
 
 impl RecordState {
     /// Every state.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Pending,
         Self::Applied,
         Self::Unmapped,
         Self::Quarantined,
         Self::Parked,
+        Self::Dismissed,
     ];
 
     /// The word in the table.
@@ -128,6 +158,7 @@ impl RecordState {
             Self::Unmapped => "unmapped",
             Self::Quarantined => "quarantined",
             Self::Parked => "parked",
+            Self::Dismissed => "dismissed",
         }
     }
 
@@ -201,14 +232,14 @@ impl WebhookRecord {
         }
     }
 
-    /// The key of the sparse index `pending` it is listed under: `00` to `31`, spread evenly by the body's digest.
-    pub fn pending_shard(&self) -> String {
+    /// Where the sparse index `pending` lists it: spread evenly, by the body's digest.
+    pub fn pending_shard(&self) -> PendingShard {
         let first_byte = self
             .body_sha256
             .as_str()
             .get(..2)
             .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        format!("{:02}", first_byte.unwrap_or_default() % PENDING_SHARDS)
+        PendingShard::of(first_byte.unwrap_or_default())
     }
 
     /// When a relay may first send it again.
@@ -250,6 +281,18 @@ mod tests {
             CompressedBody::try_from("#".to_owned()),
             Err(BodyError::NotBase64)
         );
+    }
+
+    #[test]
+    fn a_run_over_the_shards_meets_each_of_them_once() {
+        for first in [0, 7, 31, 255] {
+            let mut met: Vec<_> = PendingShard::of(first).and_all_others().collect();
+            assert_eq!(met.first(), Some(&PendingShard::of(first)));
+            met.sort_unstable();
+            met.dedup();
+            assert_eq!(met.len(), usize::from(PENDING_SHARDS));
+        }
+        assert_eq!(PendingShard::of(7).to_string(), "07");
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! Everything outside the pipeline, in memory.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Poll;
 
 use domain::{
-    BodySha256, Clock, CloseOutcome, ClosedAs, CompanyId, CredentialDigest, DeadLetters,
-    EntryOutcome, EpochMillis, EventQueue, ExistingRecord, Installation, InstallationState,
-    Installations, MerchantId, OrderKey, OrderState, Orders, PortError, PutOutcome, QueueMessage,
-    RecordClosing, RecordState, Redelivery, RequestId, RequestIds, SaveOutcome, Timeline,
-    TimelineEntry, UrlKeyDigest, WebhookKey, WebhookRecord, WebhookRecords,
+    CompanyId, CredentialDigest, EpochMillis, Installation, InstallationState, MerchantId, Millis,
+    OrderKey, OrderState, PendingShard, PortError, RecordState, TimelineEntry, UrlKeyDigest,
+    WebhookKey, WebhookRecord,
 };
-use serde_json::{Value, json};
 
+use crate::queue::{Buried, Queue, Queued};
 use crate::webhooks::{MERCHANT, armada_credential, shipday_credential};
 
 /// The time in a new world: 2026-03-20T00:00:00Z, after every sample but the one from the far future.
@@ -24,12 +25,20 @@ pub enum Fault {
     Before,
     /// It had its effect, and then fails: the answer is lost.
     After,
+    /// It has its effect twice, because the client repeated what had succeeded; the second answer counts.
+    Repeated,
+    /// It fails, and has its effect so much later.
+    Late(Millis),
     /// It never answers, and has no effect.
     HangBefore,
     /// It has its effect, and never answers.
     HangAfter,
     /// It panics.
     Panic,
+    /// The process dies before its effect.
+    DiesBefore,
+    /// The process dies after its effect.
+    DiesAfter,
 }
 
 /// A record with what has become of it.
@@ -45,51 +54,48 @@ pub struct StoredRecord {
     pub expires_at: Option<EpochMillis>,
     /// When a relay may send it; there only while pending.
     pub due_at_ms: Option<EpochMillis>,
-}
-
-/// A message in the queue.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Queued {
-    /// Its id.
-    pub message_id: String,
-    /// Its text.
-    pub body: String,
-    /// Its message group.
-    pub group: String,
-    /// The trace header it carries.
-    pub trace_header: Option<String>,
-    /// How often it was handed out.
-    pub receives: u32,
-}
-
-/// A message in the dead-letter queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Buried {
-    /// Its text.
-    pub body: String,
-    /// Whose it was.
-    pub merchant: Option<MerchantId>,
+    /// How often the relay claimed it.
+    pub forward_attempts: u32,
+    /// How long the relay waits after its next claim; unset before the first.
+    pub relay_delay: Option<Millis>,
 }
 
 /// The outside. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct World(Arc<Mutex<Inside>>);
 
-#[derive(Debug, Default)]
-struct Inside {
-    now_ms: u64,
-    drawn: u64,
-    installations: BTreeMap<CredentialDigest, Installation>,
-    records: BTreeMap<WebhookKey, StoredRecord>,
-    entries: BTreeMap<OrderKey, BTreeMap<String, TimelineEntry>>,
-    states: BTreeMap<OrderKey, (OrderState, u64)>,
-    queue: VecDeque<Queued>,
-    sent: u64,
-    dead_letters: Vec<Buried>,
-    postponed: Vec<(String, u32)>,
+type Weather = Box<dyn FnMut(&'static str) -> Option<Fault> + Send>;
+type LateEffect = Box<dyn FnOnce(&mut Inside) + Send>;
+
+#[derive(Default)]
+pub(crate) struct Inside {
+    pub(crate) now: EpochMillis,
+    pub(crate) drawn: u64,
+    pub(crate) installations: BTreeMap<CredentialDigest, Installation>,
+    pub(crate) records: BTreeMap<WebhookKey, StoredRecord>,
+    pub(crate) entries: BTreeMap<OrderKey, BTreeMap<String, TimelineEntry>>,
+    pub(crate) states: BTreeMap<OrderKey, (OrderState, u64)>,
+    pub(crate) queue: Queue,
+    pub(crate) dead_letters: Vec<Buried>,
+    pub(crate) postponed: Vec<(String, u32)>,
     calls: Vec<&'static str>,
     next_faults: VecDeque<(&'static str, Fault)>,
     lasting_faults: BTreeMap<&'static str, Fault>,
+    weather: Option<Weather>,
+    late_effects: Vec<(EpochMillis, LateEffect)>,
+    died: bool,
+    interleaved: bool,
+    index: BTreeMap<WebhookKey, (PendingShard, EpochMillis)>,
+    index_changes: VecDeque<(EpochMillis, WebhookKey)>,
+    index_lag: Option<fastrand::Rng>,
+}
+
+impl fmt::Debug for Inside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inside")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
 }
 
 impl World {
@@ -103,15 +109,26 @@ impl World {
         world
     }
 
-    fn inside(&self) -> MutexGuard<'_, Inside> {
+    /// A world for many processes at once: each call lets others go first, before and after its effect, a
+    /// timeline is read entry by entry while others write, and the index lags behind the table at random.
+    pub fn interleaved(seed: u64) -> Self {
+        let world = Self::new();
+        world.inside().interleaved = true;
+        world.inside().index_lag = Some(fastrand::Rng::with_seed(seed));
+        world
+    }
+
+    pub(crate) fn inside(&self) -> MutexGuard<'_, Inside> {
         self.0
             .lock()
             .expect("no test panics while it holds the world")
     }
 
-    /// Moves the wall clock.
+    /// Moves the wall clock; what was late by then takes place.
     pub fn set_now(&self, now: EpochMillis) {
-        self.inside().now_ms = now.as_millis();
+        let mut inside = self.inside();
+        inside.now = now;
+        inside.catch_up();
     }
 
     /// Registers an active installation of the demo merchant, changed by `change`; replaces one with the same
@@ -146,11 +163,40 @@ impl World {
         self.inside().lasting_faults.insert(call, fault);
     }
 
+    /// Asks `weather`, by the name of each call, which fault it meets, until [`World::heal`].
+    pub fn set_weather(&self, weather: impl FnMut(&'static str) -> Option<Fault> + Send + 'static) {
+        self.inside().weather = Some(Box::new(weather));
+    }
+
     /// Ends all faults.
     pub fn heal(&self) {
         let mut inside = self.inside();
         inside.lasting_faults.clear();
         inside.next_faults.clear();
+        inside.weather = None;
+    }
+
+    /// Whether a fault killed the process that was polled last; asking takes the answer back.
+    pub fn process_died(&self) -> bool {
+        std::mem::take(&mut self.inside().died)
+    }
+
+    /// When the next late effect, index change or hidden message is due, if any is later than now.
+    pub fn next_change(&self) -> Option<EpochMillis> {
+        let inside = self.inside();
+        let late = inside.late_effects.iter().map(|(at, _)| *at);
+        let index = inside.index_changes.iter().map(|(at, _)| *at);
+        let hidden = inside.queue.messages().map(|message| message.visible_at);
+        late.chain(index)
+            .chain(hidden)
+            .filter(|at| *at > inside.now)
+            .min()
+    }
+
+    /// Whether an effect or an index change is still to come.
+    pub fn has_late_effects(&self) -> bool {
+        let inside = self.inside();
+        !inside.late_effects.is_empty() || !inside.index_changes.is_empty()
     }
 
     /// The calls made so far, in order.
@@ -170,6 +216,46 @@ impl World {
     /// All records.
     pub fn records(&self) -> BTreeMap<WebhookKey, StoredRecord> {
         self.inside().records.clone()
+    }
+
+    /// Deletes the records whose time to live is over, as DynamoDB does some time later.
+    pub fn expire_records(&self) {
+        let mut inside = self.inside();
+        let now = inside.now;
+        let expired: Vec<_> = inside
+            .records
+            .iter()
+            .filter(|(_, stored)| stored.expires_at.is_some_and(|at| at <= now))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in expired {
+            inside.records.remove(&key);
+            inside.index_changed(&key);
+        }
+    }
+
+    /// Makes a record pending again, due now, as an operator's replay does, if it is in the state that the
+    /// operator saw.
+    pub fn replay(&self, key: &WebhookKey, seen: RecordState) {
+        let mut inside = self.inside();
+        let now = inside.now;
+        if let Some(stored) = inside.records.get_mut(key)
+            && stored.state == seen
+        {
+            stored.state = RecordState::Pending;
+            stored.due_at_ms = Some(now);
+            stored.forward_attempts = 0;
+            stored.relay_delay = None;
+            stored.expires_at = None;
+            inside.index_changed(key);
+        }
+    }
+
+    /// Replaces a record's state, as if an older version had written it.
+    pub fn change_record(&self, key: &WebhookKey, change: impl FnOnce(&mut StoredRecord)) {
+        let mut inside = self.inside();
+        change(inside.records.get_mut(key).expect("there is such a record"));
+        inside.index_changed(key);
     }
 
     /// The timeline of an order, by sort key.
@@ -193,7 +279,7 @@ impl World {
 
     /// What is in the queue.
     pub fn queued(&self) -> Vec<Queued> {
-        self.inside().queue.iter().cloned().collect()
+        self.inside().queue.messages().cloned().collect()
     }
 
     /// Puts a text into the queue, as nobody of ours would.
@@ -202,22 +288,44 @@ impl World {
             .enqueue(body.to_owned(), MERCHANT.to_owned(), None);
     }
 
-    /// Hands out up to `count` messages; they stay in the queue until [`World::delete`].
+    /// Makes the queue look as if so many messages of others waited in it.
+    pub fn set_backlog(&self, messages: u64) {
+        self.inside().queue.backlog_of_others = messages;
+    }
+
+    /// Hands out up to `count` messages, hidden or not; they stay in the queue until [`World::delete`].
     pub fn receive(&self, count: usize) -> Vec<Queued> {
-        let mut inside = self.inside();
-        inside
+        self.inside().queue.receive_first(count)
+    }
+
+    /// The ids of the messages that are visible now.
+    pub fn visible(&self) -> Vec<String> {
+        let inside = self.inside();
+        let visible = inside
             .queue
-            .iter_mut()
-            .take(count)
-            .for_each(|message| message.receives += 1);
-        inside.queue.iter().take(count).cloned().collect()
+            .messages()
+            .filter(|message| message.visible_at <= inside.now);
+        visible.map(|message| message.message_id.clone()).collect()
+    }
+
+    /// Hands out messages by id and hides them for so long; one that was received `max_receives` times already
+    /// becomes a dead letter instead.
+    pub fn take(&self, message_ids: &[String], hidden: Millis, max_receives: u32) -> Vec<Queued> {
+        let mut inside = self.inside();
+        let visible_at = inside.now + hidden;
+        let (taken, exhausted) = inside.queue.take(message_ids, visible_at, max_receives);
+        inside
+            .dead_letters
+            .extend(exhausted.into_iter().map(|message| Buried {
+                merchant: MerchantId::parse(&message.group).ok(),
+                body: message.body,
+            }));
+        taken
     }
 
     /// Deletes messages from the queue.
     pub fn delete(&self, message_ids: &[String]) {
-        self.inside()
-            .queue
-            .retain(|message| !message_ids.contains(&message.message_id));
+        self.inside().queue.delete(message_ids);
     }
 
     /// What is in the dead-letter queue.
@@ -231,243 +339,160 @@ impl World {
     }
 
     /// Makes one call: its effect, its fault, or both.
-    async fn call<T>(
+    pub(crate) async fn call<T>(
         &self,
         call: &'static str,
-        effect: impl FnOnce(&mut Inside) -> T,
+        effect: impl Fn(&mut Inside) -> T + Send + 'static,
     ) -> Result<T, PortError> {
-        let fault = {
-            let mut inside = self.inside();
-            inside.calls.push(call);
-            let planned = inside
-                .next_faults
-                .iter()
-                .position(|(name, _)| *name == call);
-            planned
-                .and_then(|index| inside.next_faults.remove(index))
-                .map(|(_, fault)| fault)
-                .or_else(|| inside.lasting_faults.get(call).copied())
+        self.let_others_go_first().await;
+        let outcome = self.meet_fault(call, effect);
+        let outcome = match outcome {
+            Some(outcome) => outcome,
+            None => std::future::pending().await,
         };
+        self.let_others_go_first().await;
+        outcome
+    }
+
+    /// `None`: there will never be an answer.
+    fn meet_fault<T>(
+        &self,
+        call: &'static str,
+        effect: impl Fn(&mut Inside) -> T + Send + 'static,
+    ) -> Option<Result<T, PortError>> {
+        let mut guard = self.inside();
+        let inside = &mut *guard;
+        inside.catch_up();
         let lost = || PortError {
             call,
             source: "a fault of this test".into(),
         };
-        match fault {
-            None => Ok(effect(&mut self.inside())),
-            Some(Fault::Before) => Err(lost()),
+        match inside.fault_of(call) {
+            None => Some(Ok(effect(inside))),
+            Some(Fault::Before) => Some(Err(lost())),
             Some(Fault::After) => {
-                effect(&mut self.inside());
-                Err(lost())
+                effect(inside);
+                Some(Err(lost()))
             }
-            Some(Fault::HangBefore) => std::future::pending().await,
+            Some(Fault::Repeated) => {
+                effect(inside);
+                Some(Ok(effect(inside)))
+            }
+            Some(Fault::Late(after)) => {
+                let late: LateEffect = Box::new(move |inside| drop(effect(inside)));
+                inside.late_effects.push((inside.now + after, late));
+                Some(Err(lost()))
+            }
+            Some(Fault::HangBefore) => None,
             Some(Fault::HangAfter) => {
-                effect(&mut self.inside());
-                std::future::pending().await
+                effect(inside);
+                None
             }
-            Some(Fault::Panic) => panic!("a fault of this test in {call}"),
+            Some(Fault::Panic) => {
+                drop(guard);
+                panic!("a fault of this test in {call}")
+            }
+            Some(Fault::DiesBefore) => {
+                inside.died = true;
+                None
+            }
+            Some(Fault::DiesAfter) => {
+                effect(inside);
+                inside.died = true;
+                None
+            }
         }
+    }
+
+    /// In an interleaved world, gives the other processes a turn.
+    pub(crate) async fn let_others_go_first(&self) {
+        let mut waited = !self.inside().interleaved;
+        poll_fn(|context| {
+            if std::mem::replace(&mut waited, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 }
 
 impl Inside {
-    fn enqueue(&mut self, body: String, group: String, trace_header: Option<String>) {
-        self.sent += 1;
-        let message_id = format!("message-{}", self.sent);
-        self.queue.push_back(Queued {
-            message_id,
-            body,
-            group,
-            trace_header,
-            receives: 0,
-        });
+    fn fault_of(&mut self, call: &'static str) -> Option<Fault> {
+        self.calls.push(call);
+        let planned = self.next_faults.iter().position(|(name, _)| *name == call);
+        planned
+            .and_then(|index| self.next_faults.remove(index))
+            .map(|(_, fault)| fault)
+            .or_else(|| self.lasting_faults.get(call).copied())
+            .or_else(|| self.weather.as_mut().and_then(|weather| weather(call)))
     }
-}
 
-impl Clock for World {
-    fn now_ms(&self) -> EpochMillis {
-        EpochMillis::new(self.inside().now_ms)
-    }
-}
-
-impl RequestIds for World {
-    fn draw(&self) -> RequestId {
-        let mut inside = self.inside();
-        inside.drawn += 1;
-        RequestId::parse(&format!("request-{}", inside.drawn)).expect("it is an id")
-    }
-}
-
-impl Installations for World {
-    async fn find(&self, credential: &CredentialDigest) -> Result<Option<Installation>, PortError> {
-        self.call("find", |inside| {
-            inside.installations.get(credential).cloned()
-        })
-        .await
-    }
-}
-
-impl WebhookRecords for World {
-    async fn put_if_absent(
-        &self,
-        key: &WebhookKey,
-        record: &WebhookRecord,
-        state: RecordState,
-        order: Option<&OrderKey>,
-    ) -> Result<PutOutcome, PortError> {
-        self.call("put_if_absent", |inside| {
-            if let Some(old) = inside.records.get(key) {
-                return PutOutcome::Exists(ExistingRecord {
-                    request_id: old.record.request_id.clone(),
-                    body_sha256: old.record.body_sha256.clone(),
-                });
+    /// Lets take place what is late by now.
+    fn catch_up(&mut self) {
+        let now = self.now;
+        let mut later = Vec::new();
+        for (at, effect) in std::mem::take(&mut self.late_effects) {
+            if at <= now {
+                effect(self);
+            } else {
+                later.push((at, effect));
             }
-            let due_at_ms = (state == RecordState::Pending).then(|| record.first_due_at_ms());
-            let stored = StoredRecord {
-                record: record.clone(),
-                state,
-                order: order.cloned(),
-                expires_at: None,
-                due_at_ms,
-            };
-            inside.records.insert(key.clone(), stored);
-            PutOutcome::Written
-        })
-        .await
-    }
-}
-
-impl RecordClosing for World {
-    async fn close(
-        &self,
-        key: &WebhookKey,
-        body_sha256: &BodySha256,
-        closed_as: ClosedAs,
-    ) -> Result<CloseOutcome, PortError> {
-        self.call("close", |inside| {
-            let open = |stored: &&mut StoredRecord| {
-                stored.record.body_sha256 == *body_sha256
-                    && matches!(stored.state, RecordState::Pending | RecordState::Parked)
-            };
-            let Some(stored) = inside.records.get_mut(key).filter(open) else {
-                return CloseOutcome::NothingToClose;
-            };
-            stored.state = closed_as.state();
-            stored.due_at_ms = None;
-            if let ClosedAs::Applied { expires_at } = closed_as {
-                stored.expires_at = Some(expires_at);
-            }
-            CloseOutcome::Closed
-        })
-        .await
-    }
-}
-
-impl Orders for World {
-    async fn put_entry(
-        &self,
-        order: &OrderKey,
-        entry: &TimelineEntry,
-    ) -> Result<EntryOutcome, PortError> {
-        self.call("put_entry", |inside| {
-            let timeline = inside.entries.entry(order.clone()).or_default();
-            let key = entry.sort_key(order.provider);
-            if timeline.contains_key(&key) {
-                return EntryOutcome::Exists;
-            }
-            timeline.insert(key, entry.clone());
-            EntryOutcome::Added
-        })
-        .await
+        }
+        self.late_effects.append(&mut later);
+        while let Some((at, _)) = self.index_changes.front()
+            && *at <= now
+            && let Some((_, key)) = self.index_changes.pop_front()
+        {
+            self.list(&key);
+        }
     }
 
-    async fn read(&self, order: &OrderKey) -> Result<Timeline, PortError> {
-        self.call("read", |inside| {
-            let saved = inside.states.get(order).cloned();
-            let entries = inside
-                .entries
-                .get(order)
-                .into_iter()
-                .flat_map(BTreeMap::values)
-                .cloned();
-            Timeline {
-                revision: saved.as_ref().map_or(0, |(_, revision)| *revision),
-                state: saved.map(|(state, _)| state),
-                entries: entries.take(domain::MAX_EVENTS_PER_ORDER + 1).collect(),
-            }
-        })
-        .await
+    pub(crate) fn enqueue(&mut self, body: String, group: String, trace_header: Option<String>) {
+        let now = self.now;
+        self.queue.push(body, group, trace_header, now);
     }
 
-    async fn save(&self, order: &OrderKey, state: &OrderState) -> Result<SaveOutcome, PortError> {
-        self.call("save", |inside| {
-            let revision = match inside.states.get(order) {
-                Some((saved, _)) if saved.event_count > state.event_count => {
-                    return SaveOutcome::Superseded;
-                }
-                Some((_, revision)) => revision + 1,
-                None => 1,
-            };
-            inside
-                .states
-                .insert(order.clone(), (state.clone(), revision));
-            SaveOutcome::Saved
-        })
-        .await
-    }
-}
-
-impl EventQueue for World {
-    async fn send(
-        &self,
-        message: &QueueMessage,
-        trace_header: Option<&str>,
-    ) -> Result<(), PortError> {
-        let body = serde_json::to_string(message).expect("a message is JSON");
-        let group = message.merchant_id().as_str().to_owned();
-        self.call("send", |inside| {
-            inside.enqueue(body, group, trace_header.map(str::to_owned))
-        })
-        .await
-    }
-}
-
-impl Redelivery for World {
-    async fn postpone(&self, receipt_handle: &str, seconds: u32) -> Result<(), PortError> {
-        let handle = receipt_handle.to_owned();
-        self.call("postpone", |inside| {
-            inside.postponed.push((handle, seconds))
-        })
-        .await
-    }
-}
-
-impl DeadLetters for World {
-    async fn bury(&self, body: &str, merchant: Option<&MerchantId>) -> Result<(), PortError> {
-        let buried = Buried {
-            body: body.to_owned(),
-            merchant: merchant.cloned(),
+    /// Must be called for every record that was written or removed.
+    pub(crate) fn index_changed(&mut self, key: &WebhookKey) {
+        let lag_seconds = match &mut self.index_lag {
+            None => return self.list(key),
+            Some(random) => random.choice([0, 0, 0, 3, 90]).unwrap_or_default(),
         };
-        self.call("bury", |inside| inside.dead_letters.push(buried))
-            .await
+        let at = self.now + Millis::from_seconds(lag_seconds);
+        // The index follows the table in order.
+        let at = self
+            .index_changes
+            .back()
+            .map_or(at, |(last, _)| at.max(*last));
+        self.index_changes.push_back((at, key.clone()));
+        self.catch_up();
     }
-}
 
-/// Messages as Lambda hands them to the consumer.
-pub fn sqs_batch(messages: &[Queued]) -> Value {
-    let records: Vec<Value> = messages
-        .iter()
-        .map(|message| {
-            json!({
-                "messageId": message.message_id,
-                "receiptHandle": format!("handle of {}", message.message_id),
-                "body": message.body,
-                "attributes": { "ApproximateReceiveCount": message.receives.to_string() },
-                "messageAttributes": {},
-                "eventSource": "aws:sqs",
-                "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:events",
-                "awsRegion": "us-east-1",
-            })
-        })
-        .collect();
-    json!({ "Records": records })
+    fn list(&mut self, key: &WebhookKey) {
+        let listed = self.records.get(key).and_then(|stored| {
+            let due = stored.due_at_ms?;
+            Some((stored.record.pending_shard(), due))
+        });
+        match listed {
+            Some(listed) => drop(self.index.insert(key.clone(), listed)),
+            None => drop(self.index.remove(key)),
+        }
+    }
+
+    pub(crate) fn listed(
+        &self,
+        shard: PendingShard,
+        until: EpochMillis,
+    ) -> impl Iterator<Item = (&WebhookKey, EpochMillis)> {
+        self.index
+            .iter()
+            .filter(move |(_, (listed_in, due))| *listed_in == shard && *due <= until)
+            .map(|(key, (_, due))| (key, *due))
+    }
+
+    pub(crate) fn is_interleaved(&self) -> bool {
+        self.interleaved
+    }
 }
