@@ -395,6 +395,19 @@ async fn an_order_beyond_its_bound_keeps_its_events_and_stands_still() {
 }
 
 #[tokio::test]
+async fn a_panic_while_one_record_is_closed_leaves_the_others_of_its_order_alone() {
+    let pipeline = Pipeline::new();
+    for (id, status) in [("wh_1", "pending"), ("wh_2", "dispatched")] {
+        pipeline
+            .post(&armada_status("A1", status, id, SENT_AT))
+            .await;
+    }
+    pipeline.world.fail_next("close", Fault::Panic);
+
+    assert_eq!(pipeline.consume().await, ["message-1"]);
+}
+
+#[tokio::test]
 async fn an_older_state_never_replaces_one_that_was_folded_from_more() {
     let pipeline = Pipeline::new();
     for (index, status) in ["pending", "dispatched"].into_iter().enumerate() {

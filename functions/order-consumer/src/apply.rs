@@ -1,11 +1,10 @@
 //! One order's events: put the entries, query, fold, save, close the records.
 
 use domain::{
-    BodySha256, Clock, ClosedAs, EpochMillis, Interpretation, MAX_EVENTS_PER_ORDER, Millis,
-    OrderKey, Orders, Payload, PortError, RecordClosing, RecordState, Status, TimelineEntry,
-    WebhookKey, WebhookRecord, WebhookRecords, fold, record,
+    BodySha256, Clock, ClosedAs, Interpretation, MAX_EVENTS_PER_ORDER, Millis, OrderKey, Orders,
+    Payload, PortError, RecordClosing, RecordState, Status, TimelineEntry, WebhookKey,
+    WebhookRecord, WebhookRecords, fold, record,
 };
-use futures_util::future::join_all;
 use providers::adapter;
 
 /// An event on its way into its order's timeline.
@@ -126,31 +125,24 @@ pub(crate) async fn settle<O: Orders>(orders: &O, order: &OrderKey) -> Result<Ap
     Ok(Applied::Applied { status, saved })
 }
 
-/// Closes the records of events that were settled.
-pub(crate) async fn close<R: RecordClosing, C: Clock>(
+/// Closes the record of an event that was settled.
+pub(crate) async fn close<R: RecordClosing>(
     records: &R,
-    clock: &C,
-    retention: Millis,
-    applied: Applied,
-    events: &[&Applicable],
-) -> Vec<Result<(), PortError>> {
-    let closed_as = match applied {
-        Applied::Applied { .. } => ClosedAs::Applied {
-            expires_at: expiry(clock, retention),
-        },
-        Applied::BeyondBound => ClosedAs::Quarantined,
-    };
-    join_all(
-        events
-            .iter()
-            .map(|event| records.close(&event.webhook_pk, &event.body_sha256, closed_as)),
-    )
-    .await
-    .into_iter()
-    .map(|outcome| outcome.map(|_| ()))
-    .collect()
+    event: &Applicable,
+    closed_as: ClosedAs,
+) -> Result<(), PortError> {
+    records
+        .close(&event.webhook_pk, &event.body_sha256, closed_as)
+        .await
+        .map(|_| ())
 }
 
-fn expiry<C: Clock>(clock: &C, retention: Millis) -> EpochMillis {
-    clock.now_ms() + retention
+/// As what the record of a settled event is closed.
+pub(crate) fn closed_as<C: Clock>(clock: &C, retention: Millis, applied: Applied) -> ClosedAs {
+    match applied {
+        Applied::Applied { .. } => ClosedAs::Applied {
+            expires_at: clock.now_ms() + retention,
+        },
+        Applied::BeyondBound => ClosedAs::Quarantined,
+    }
 }

@@ -54,7 +54,7 @@ pub struct Consumer<R, O, Q, L, C> {
 pub struct NamelessFailure;
 
 /// Why a record was not applied.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Failure {
     /// May succeed later; says what went wrong.
     Transient(String),
@@ -175,60 +175,42 @@ where
         order: OrderKey,
         events: Vec<(usize, Box<Applicable>)>,
     ) -> Vec<(usize, Result<Outcome, Failure>)> {
-        let puts = events
-            .iter()
-            .map(|(_, event)| caught(apply::put(&self.stores.orders, event)));
-        let puts = join_all(puts).await;
-        let mut results = Vec::with_capacity(events.len());
-        let mut added = Vec::with_capacity(events.len());
-        for ((index, event), put) in events.iter().zip(puts) {
-            match put {
-                Ok(Ok(())) => added.push((*index, event.as_ref())),
-                Ok(Err(error)) => results.push((*index, Err(Failure::transient(&error)))),
-                Err(panicked) => results.push((*index, Err(panicked))),
-            }
-        }
-        if added.is_empty() {
-            return results;
-        }
-        let indexes = added.iter().map(|(index, _)| *index);
-        match caught(self.settle_and_close(&order, &added)).await {
-            Ok(settled) => results.extend(indexes.zip(settled)),
-            Err(_) => results.extend(indexes.map(|index| (index, Err(Failure::Panicked)))),
-        }
-        results
-    }
-
-    async fn settle_and_close(
-        &self,
-        order: &OrderKey,
-        added: &[(usize, &Applicable)],
-    ) -> Vec<Result<Outcome, Failure>> {
         let Stores {
             records,
             orders,
             clock,
             ..
         } = &self.stores;
-        let applied = match apply::settle(orders, order).await {
-            Ok(applied) => applied,
-            Err(error) => {
-                return added
-                    .iter()
-                    .map(|_| Err(Failure::transient(&error)))
-                    .collect();
+        let puts = events
+            .iter()
+            .map(|(_, event)| attempted(apply::put(orders, event)));
+        let puts = join_all(puts).await;
+        let mut results = Vec::with_capacity(events.len());
+        let mut added = Vec::with_capacity(events.len());
+        for ((index, event), put) in events.iter().zip(puts) {
+            match put {
+                Ok(()) => added.push((*index, event.as_ref())),
+                Err(failure) => results.push((*index, Err(failure))),
             }
-        };
-        let events: Vec<&Applicable> = added.iter().map(|(_, event)| *event).collect();
-        apply::close(records, clock, self.config.retention, applied, &events)
-            .await
-            .into_iter()
-            .map(|closed| {
-                closed
-                    .map(|()| Outcome::Applied(applied))
-                    .map_err(|error| Failure::transient(&error))
-            })
-            .collect()
+        }
+        if added.is_empty() {
+            return results;
+        }
+        let settled = &attempted(apply::settle(orders, &order)).await;
+        let closed = added.into_iter().map(|(index, event)| async move {
+            let closed = match settled {
+                Ok(applied) => {
+                    let closed_as = apply::closed_as(clock, self.config.retention, *applied);
+                    attempted(apply::close(records, event, closed_as))
+                        .await
+                        .map(|()| Outcome::Applied(*applied))
+                }
+                Err(failure) => Err(failure.clone()),
+            };
+            (index, closed)
+        });
+        results.extend(join_all(closed).await);
+        results
     }
 
     /// Logs what became of a record and arranges for what comes next; `true` when it is dealt with.
@@ -452,6 +434,13 @@ fn failed_item(item_identifier: String) -> BatchItemFailure {
     let mut item = BatchItemFailure::default();
     item.item_identifier = item_identifier;
     item
+}
+
+/// Makes calls so that an error or a panic in them is the failure of those who need them, and of nobody else.
+async fn attempted<T>(calls: impl Future<Output = Result<T, PortError>>) -> Result<T, Failure> {
+    caught(calls)
+        .await
+        .and_then(|result| result.map_err(|error| Failure::transient(&error)))
 }
 
 /// Runs a piece of work so that a panic in it is the failure of that piece alone.
