@@ -202,7 +202,7 @@ pub struct Installation {
 }
 
 /// A webhook as received, from a sender nobody knows yet.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RawWebhook {
     /// Whose route it came in on.
     pub provider: Provider,
@@ -214,6 +214,16 @@ pub struct RawWebhook {
     pub body: Vec<u8>,
     /// When it arrived.
     pub received_at_ms: EpochMillis,
+}
+
+impl fmt::Debug for RawWebhook {
+    /// Without what the sender wrote: the URL's key is a secret, and the body holds personal data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawWebhook")
+            .field("provider", &self.provider)
+            .field("received_at_ms", &self.received_at_ms)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A webhook whose sender is known. Whoever holds one may read its body.

@@ -285,6 +285,9 @@ impl fmt::Display for OrderKey {
     }
 }
 
+/// Longest partition key that DynamoDB takes, in bytes.
+const MAX_KEY_BYTES: usize = 2_048;
+
 /// The key of a webhook record. Equal keys mean: probably the same webhook, compare the bodies.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -326,8 +329,12 @@ impl WebhookKey {
     /// Parses a key this project has written before.
     ///
     /// # Errors
-    /// When it has fewer than four parts, an empty or unreadable part, or no known provider in front.
+    /// When it has fewer than four parts, an empty or unreadable part, no known provider in front, or a length that
+    /// no table takes.
     pub fn parse(text: &str) -> Result<Self, IdentifierError> {
+        if text.len() > MAX_KEY_BYTES {
+            return Err(IdentifierError::TooLong("webhook key", MAX_KEY_BYTES));
+        }
         let mut parts = text.split('#');
         let known = parts.next().is_some_and(|p| p.parse::<Provider>().is_ok());
         let (mut rest, readable) = parts.fold((0, true), |(n, ok), p| {

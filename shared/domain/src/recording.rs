@@ -71,13 +71,11 @@ async fn put<R: WebhookRecords>(
     Ok(
         match records.put_if_absent(key, record, state, order).await? {
             PutOutcome::Written => Some(RecordingOutcome::New),
+            PutOutcome::Exists(old) if old.body_sha256 != record.body_sha256 => None,
             PutOutcome::Exists(old) if old.request_id == record.request_id => {
                 Some(RecordingOutcome::Mine)
             }
-            PutOutcome::Exists(old) if old.body_sha256 == record.body_sha256 => {
-                Some(RecordingOutcome::Duplicate)
-            }
-            PutOutcome::Exists(_) => None,
+            PutOutcome::Exists(_) => Some(RecordingOutcome::Duplicate),
         },
     )
 }
@@ -162,6 +160,11 @@ mod tests {
         );
         assert!(other.key.as_str().ends_with(Sha256Hex::of(b"b").as_str()));
         assert_eq!(put_one(&table, "r2", b"b").outcome, RecordingOutcome::Mine);
+        assert_eq!(
+            put_one(&table, "r1", b"c").outcome,
+            RecordingOutcome::New,
+            "whatever the handler call is called"
+        );
         assert_eq!(
             put_one(&table, "r3", b"b").outcome,
             RecordingOutcome::Duplicate
