@@ -77,7 +77,10 @@ pub(crate) fn time(field: Field<'_>) -> Option<EpochMillis> {
 
 /// Like [`time()`], for a header.
 pub(crate) fn parse_time(text: &str) -> Option<EpochMillis> {
-    let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
+    let whole = match text.split_once('.') {
+        Some((whole, fraction)) if fraction.bytes().all(|b| b.is_ascii_digit()) => whole,
+        Some(_) | None => text,
+    };
     let millis = match whole.parse::<u64>() {
         Ok(0) => return None,
         Ok(number) if number < FIRST_MILLIS => number * 1_000,
@@ -185,6 +188,7 @@ mod tests {
             "null",
             r#""soon""#,
             "1e999",
+            "1.767816e12",
             r#""1969-01-01T00:00:00Z""#,
             "[1]",
         ] {
