@@ -164,7 +164,7 @@ impl Pipeline {
 
 /// The request in a gateway event, as the function sees it.
 pub(crate) fn gateway_request(event: &Value) -> Request {
-    ::ingest::keep_every_header(serde_json::from_value(event.clone()).unwrap()).into()
+    ::ingest::readable(serde_json::from_value(event.clone()).unwrap()).into()
 }
 
 /// The key of one of the demo merchant's orders.

@@ -33,6 +33,8 @@ pub enum Answer {
     TooLarge,
     /// 415: not JSON, or encoded.
     UnsupportedMediaType,
+    /// 431: the headers are too long.
+    HeadersTooLarge,
     /// 503: nothing could be stored, a retry is wanted.
     Unavailable,
 }
@@ -47,6 +49,7 @@ impl Answer {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -63,6 +66,7 @@ impl Answer {
             Self::Forbidden => "forbidden",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooLarge => "too_large",
+            Self::HeadersTooLarge => "headers_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Unavailable => "unavailable",
         }

@@ -6,6 +6,8 @@ use crate::source_address::{SourceAddresses, SourceIpMode};
 const DEFAULT_MAX_BODY_BYTES: usize = 262_144;
 /// Largest limit that may be set: with its other attributes a record must stay within DynamoDB's 400 KB.
 const MAX_BODY_BYTES_CEILING: usize = 358_400;
+/// Most bytes of headers accepted. A gateway lets 10,240 in and adds its own; what a record keeps is among them.
+pub(crate) const MAX_HEADER_BYTES: usize = 16_384;
 
 /// The limits of a receiver.
 #[derive(Clone, Debug)]

@@ -16,6 +16,6 @@ mod source_address;
 pub use answer::Answer;
 pub use config::{Config, ConfigError};
 pub use receiver::{Receiver, Stores};
-pub use request::keep_every_header;
+pub use request::readable;
 pub use serve::serve;
 pub use source_address::{SourceAddresses, SourceIpMode};

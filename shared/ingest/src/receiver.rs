@@ -13,7 +13,7 @@ use providers::ProviderAdapter;
 use tokio::time::{Instant, timeout_at};
 
 use crate::answer::Answer;
-use crate::config::Config;
+use crate::config::{Config, MAX_HEADER_BYTES};
 use crate::registry::CachedRegistry;
 use crate::request::{WebhookRequest, into_body};
 use crate::source_address::SourceCheck;
@@ -150,6 +150,9 @@ impl<I: Installations, R: WebhookRecords, Q: EventQueue, C: Clock, D: RequestIds
         let body = request.body_bytes();
         if body.len() > self.config.max_body_bytes {
             return Some(Answer::TooLarge);
+        }
+        if request.header_bytes() > MAX_HEADER_BYTES {
+            return Some(Answer::HeadersTooLarge);
         }
         if self.adapter.is_url_check(body) {
             story.reason = Some("url_check");

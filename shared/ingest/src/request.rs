@@ -9,13 +9,20 @@ use lambda_http::http::{HeaderMap, Method};
 use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Request, RequestExt};
 
+/// The headers that `lambda_http` makes a URL of.
+const URL_HEADERS: [&str; 2] = ["host", "x-forwarded-proto"];
 /// The parameter of the registered URL that carries its key.
 const URL_KEY_PARAMETER: &str = "k";
+
+/// Longest X-Ray header carried on, in bytes; Lambda's have about 130.
+const MAX_TRACE_HEADER_BYTES: usize = 256;
 
 /// What the receiver asks of a request.
 pub(crate) trait WebhookRequest {
     fn is_post(&self) -> bool;
     fn body_bytes(&self) -> &[u8];
+    /// How many bytes the names and values of all headers have.
+    fn header_bytes(&self) -> usize;
     /// Whether the body is plain JSON, as far as its headers say. Nothing is ever decompressed.
     fn is_plain_json(&self) -> bool;
     /// The caller's address, as the gateway saw it.
@@ -28,7 +35,7 @@ pub(crate) trait WebhookRequest {
     fn pick(&self, names: &[&str]) -> Headers;
     /// The named headers as a record keeps them.
     fn retain(&self, names: &[&str]) -> BTreeMap<String, String>;
-    /// The X-Ray header of this invocation.
+    /// The X-Ray header of this invocation, if it is of the form that X-Ray's have: a sender can have a say in it.
     fn trace_header(&self) -> Option<&str>;
 }
 
@@ -39,6 +46,13 @@ impl WebhookRequest for Request {
 
     fn body_bytes(&self) -> &[u8] {
         self.body().as_ref()
+    }
+
+    fn header_bytes(&self) -> usize {
+        self.headers()
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum()
     }
 
     fn is_plain_json(&self) -> bool {
@@ -91,7 +105,9 @@ impl WebhookRequest for Request {
     }
 
     fn trace_header(&self) -> Option<&str> {
-        self.lambda_context_ref()?.xray_trace_id.as_deref()
+        let header = self.lambda_context_ref()?.xray_trace_id.as_deref()?;
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"=;:-_.".contains(&b);
+        (header.len() <= MAX_TRACE_HEADER_BYTES && header.bytes().all(plain)).then_some(header)
     }
 }
 
@@ -109,15 +125,33 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
 
-/// A gateway's event, made so that the request in it has every occurrence of every header.
+/// A gateway's event, made so that nothing in it is hidden from the receiver and nothing keeps it from the receiver.
 ///
 /// `lambda_http` 1.3 lets the single-valued `headers` of a REST API's event replace its `multiValueHeaders`,
-/// which would hide that a credential came twice; so the single ones are dropped where both are there.
-pub fn keep_every_header(mut event: LambdaRequest) -> LambdaRequest {
-    if let LambdaRequest::ApiGatewayV1(rest) = &mut event {
-        for name in rest.multi_value_headers.keys() {
-            rest.headers.remove(name);
+/// which would hide that a credential came twice; so the single ones are dropped where both are there. And it
+/// panics when host, path and query make no URL; so of what the sender wrote, only the query's parameters stay.
+pub fn readable(mut event: LambdaRequest) -> LambdaRequest {
+    match &mut event {
+        LambdaRequest::ApiGatewayV1(rest) => {
+            for name in rest.multi_value_headers.keys() {
+                rest.headers.remove(name);
+            }
+            rest.path = None;
+            for name in URL_HEADERS {
+                rest.headers.remove(name);
+                rest.multi_value_headers.remove(name);
+            }
         }
+        LambdaRequest::ApiGatewayV2(http) => {
+            if let Some(Ok(parameters)) = http.raw_query_string.take().map(|query| query.parse()) {
+                http.query_string_parameters = parameters;
+            }
+            http.raw_path = None;
+            for name in URL_HEADERS {
+                http.headers.remove(name);
+            }
+        }
+        _ => {}
     }
     event
 }

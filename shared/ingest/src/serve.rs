@@ -8,7 +8,7 @@ use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Error, Request, Service as _, service_fn};
 
 use crate::receiver::Receiver;
-use crate::request::keep_every_header;
+use crate::request::readable;
 
 /// Answers invocations until the runtime ends.
 ///
@@ -30,7 +30,7 @@ where
         let LambdaEvent { payload, context } = event;
         adapter
             .clone()
-            .call(LambdaEvent::new(keep_every_header(payload), context))
+            .call(LambdaEvent::new(readable(payload), context))
     }))
     .await
 }
