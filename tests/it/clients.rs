@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::strict_dynamodb::{Database, recorded};
 use crate::support::{SENT_AT, armada_status};
 
-fn clients(endpoint: &str) -> Clients {
+pub(crate) fn clients(endpoint: &str) -> Clients {
     Clients::from_lookup(|name| match name {
         "AWS_ENDPOINT_URL" => Some(endpoint.to_owned()),
         "AWS_REGION" | "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => {
@@ -104,6 +104,23 @@ async fn one_request(listener: TcpListener) -> Value {
             return body;
         }
     }
+}
+
+#[tokio::test]
+async fn a_character_that_sqs_refuses_travels_as_an_escape() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let queue = EventsQueue::new(clients(&endpoint).sqs, format!("{endpoint}/events"));
+    let name = "\u{ffff} Jane \u{fffe}";
+    let text = sample("queue/message-event.json").replace("Jane Doe", name);
+    let message = serde_json::from_str(&text).unwrap();
+
+    let (sent, _) = tokio::join!(one_request(listener), queue.send(&message, None));
+
+    let sent = sent["MessageBody"].as_str().unwrap();
+    assert!(!sent.contains(['\u{fffe}', '\u{ffff}']), "{sent}");
+    let body: Value = serde_json::from_str(sent).unwrap();
+    assert_eq!(body["event"]["details"]["driver"]["name"], name);
 }
 
 #[tokio::test]

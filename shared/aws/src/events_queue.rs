@@ -33,6 +33,18 @@ impl EventsQueue {
     }
 }
 
+/// The text of a message. SQS refuses a text with U+FFFE or U+FFFF in it, and a sender can write them into any
+/// field; as JSON escapes they mean the same.
+///
+/// # Errors
+/// When the message is no JSON.
+pub fn message_text(message: &QueueMessage) -> Result<String, serde_json::Error> {
+    let text = serde_json::to_string(message)?;
+    Ok(text
+        .replace('\u{fffe}', r"\ufffe")
+        .replace('\u{ffff}', r"\uffff"))
+}
+
 impl EventQueue for EventsQueue {
     async fn send(
         &self,
@@ -40,7 +52,7 @@ impl EventQueue for EventsQueue {
         trace_header: Option<&str>,
     ) -> Result<(), PortError> {
         let call = "queue send";
-        let body = serde_json::to_string(message).map_err(|_| damaged(call, "a message"))?;
+        let body = message_text(message).map_err(|_| damaged(call, "a message"))?;
         let mut send = self
             .client
             .send_message()

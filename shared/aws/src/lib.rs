@@ -13,7 +13,7 @@ mod surroundings;
 mod webhooks_table;
 
 pub use clients::{Clients, SettingsError, required};
-pub use events_queue::{DeadLetterQueue, EventsQueue};
+pub use events_queue::{DeadLetterQueue, EventsQueue, message_text};
 pub use installations_table::{InstallationsTable, Registration};
 pub use logging::{exit_code, log_as_json};
 pub use orders_table::OrdersTable;
