@@ -11,6 +11,7 @@ mod boundaries;
 mod clients;
 mod consumer;
 mod ingest;
+mod limits;
 mod logs;
 mod message_schema;
 mod pipeline;

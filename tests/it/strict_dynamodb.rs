@@ -1,6 +1,7 @@
 //! The tables against a strict DynamoDB in this process: expressions, conditions and races as they are.
 //! The tables are made from the translated template, so that they cannot drift from it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws::{InstallationsTable, OrdersTable, Registration, WebhooksTable};
@@ -113,11 +114,11 @@ impl Database {
             .unwrap();
     }
 
-    fn webhooks(&self) -> WebhooksTable {
+    pub(crate) fn webhooks(&self) -> WebhooksTable {
         WebhooksTable::new(self.client.clone(), "WebhooksTable")
     }
 
-    fn orders(&self) -> OrdersTable {
+    pub(crate) fn orders(&self) -> OrdersTable {
         OrdersTable::new(self.client.clone(), "OrdersTable")
     }
 
@@ -125,7 +126,13 @@ impl Database {
         InstallationsTable::new(self.client.clone(), "InstallationsTable")
     }
 
-    async fn item(&self, key: &str) -> std::collections::HashMap<String, AttributeValue> {
+    /// Every item of a table.
+    pub(crate) async fn items(&self, table: &str) -> Vec<HashMap<String, AttributeValue>> {
+        let scan = self.client.scan().table_name(table).consistent_read(true);
+        scan.send().await.unwrap().items.unwrap_or_default()
+    }
+
+    pub(crate) async fn item(&self, key: &str) -> HashMap<String, AttributeValue> {
         let read = self
             .client
             .get_item()
