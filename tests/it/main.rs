@@ -10,10 +10,12 @@
 mod boundaries;
 mod clients;
 mod consumer;
+mod fuzz;
 mod ingest;
 mod limits;
 mod logs;
 mod message_schema;
+mod mutation;
 mod pipeline;
 mod readings;
 mod relay;
