@@ -8,9 +8,11 @@
 )]
 
 mod boundaries;
+mod canary;
 mod clients;
 mod consumer;
 mod fuzz;
+mod hostile_requests;
 mod ingest;
 mod limits;
 mod logs;
