@@ -23,5 +23,6 @@ mod readings;
 mod relay;
 mod shipday_quirks;
 mod strict_dynamodb;
+mod strict_relay;
 mod support;
 mod template;

@@ -1,5 +1,8 @@
 //! The tables against a strict DynamoDB in this process: expressions, conditions and races as they are.
 //! The tables are made from the translated template, so that they cannot drift from it.
+//!
+//! What it cannot show: its index never lags behind the table, each of its queries is a snapshot, and it never
+//! throttles. Lag and queries that are no snapshots are what testkit's `World::interleaved` has.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -23,9 +26,12 @@ use serde_json::Value;
 use crate::support::{Pipeline, SENT_AT, armada_status, order_key, shipday_event};
 use crate::template::translated;
 
+/// An item as DynamoDB has it.
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
 /// A DynamoDB of its own for one test.
 pub(crate) struct Database {
-    client: Client,
+    pub(crate) client: Client,
     address: String,
 }
 
@@ -122,17 +128,18 @@ impl Database {
         OrdersTable::new(self.client.clone(), "OrdersTable")
     }
 
-    fn installations(&self) -> InstallationsTable {
+    pub(crate) fn installations(&self) -> InstallationsTable {
         InstallationsTable::new(self.client.clone(), "InstallationsTable")
     }
 
     /// Every item of a table.
-    pub(crate) async fn items(&self, table: &str) -> Vec<HashMap<String, AttributeValue>> {
+    pub(crate) async fn items(&self, table: &str) -> Vec<Item> {
         let scan = self.client.scan().table_name(table).consistent_read(true);
         scan.send().await.unwrap().items.unwrap_or_default()
     }
 
-    pub(crate) async fn item(&self, key: &str) -> HashMap<String, AttributeValue> {
+    /// The webhook record under that key; empty when there is none.
+    pub(crate) async fn item(&self, key: &str) -> Item {
         let read = self
             .client
             .get_item()
@@ -147,7 +154,7 @@ impl Database {
     }
 
     /// The keys that the sparse index lists.
-    async fn pending(&self) -> Vec<String> {
+    pub(crate) async fn pending(&self) -> Vec<String> {
         let scan = self
             .client
             .scan()
@@ -164,7 +171,7 @@ impl Database {
     }
 }
 
-/// The record that a webhook becomes.
+/// The record that a webhook becomes, received at [`testkit::NOW`].
 pub(crate) async fn recorded(
     webhook: &testkit::Webhook,
     request: &str,
@@ -181,7 +188,8 @@ pub(crate) async fn recorded(
     )
 }
 
-async fn put(
+/// Writes a pending record as ingest does.
+pub(crate) async fn put(
     table: &WebhooksTable,
     new: &WebhookRecord,
     order: Option<&domain::OrderKey>,
