@@ -23,6 +23,7 @@ mod readings;
 mod relay;
 mod shipday_quirks;
 mod strict_dynamodb;
+mod strict_model;
 mod strict_relay;
 mod support;
 mod template;
