@@ -22,6 +22,7 @@ mod pipeline;
 mod readings;
 mod relay;
 mod shipday_quirks;
+mod strict_concurrency;
 mod strict_dynamodb;
 mod strict_model;
 mod strict_relay;
