@@ -11,9 +11,9 @@ use std::panic::AssertUnwindSafe;
 use aws::{DeadLetterQueue, EventsQueue, InstallationsTable, OrdersTable, WebhooksTable};
 use domain::{
     CompanyId, Credential, CredentialDigest, DeadLetters as _, EventQueue as _, Headers,
-    Installations as _, MAX_EVENTS_PER_ORDER, MerchantId, OrderId, Orders as _, Payload, Provider,
-    QueueMessage, RawWebhook, RequestId, Sha256Hex, TimelineEntry, Topic, UrlKeyDigest, WebhookId,
-    WebhookKey, WebhookRecords as _, authenticate,
+    Installations as _, MAX_EVENTS_PER_ORDER, MerchantId, Millis, OrderId, Orders as _, Payload,
+    Provider, QueueMessage, RawWebhook, RequestId, Sha256Hex, TimelineEntry, Topic, UrlKeyDigest,
+    WebhookId, WebhookKey, WebhookRecords as _, authenticate,
 };
 use futures_util::FutureExt as _;
 use lambda_http::{Context, RequestExt as _};
@@ -213,6 +213,10 @@ fn fault_plans() -> Vec<Vec<(&'static str, Fault)>> {
     for call in ["put_entry", "read", "close"] {
         plans.push(vec![(call, Fault::Panic), (call, Fault::Panic)]);
     }
+    for call in ["waiting", "overdue", "claim", "send_all"] {
+        let left_behind = ("send", Fault::Before);
+        plans.extend([Fault::Before, Fault::After].map(|fault| vec![left_behind, (call, fault)]));
+    }
     plans
 }
 
@@ -262,6 +266,14 @@ async fn whatever_happens(pipeline: &Pipeline, webhook: &Webhook) {
         only_where_it_may_be_forwarded(&body);
     }
     for _ in 0..3 {
+        pipeline.consume().await;
+    }
+    for minutes in [10, 30] {
+        pipeline
+            .world
+            .set_now(NOW + Millis::from_seconds(60 * minutes));
+        let run = AssertUnwindSafe(pipeline.relay.run()).catch_unwind().await;
+        no_canary("a run of the relay", &format!("{run:?}"));
         pipeline.consume().await;
     }
 }
@@ -363,6 +375,8 @@ fn no_path_writes_personal_data_or_a_secret() {
         outcome: headers_too_large
         outcome: ignored
         outcome: method_not_allowed
+        outcome: nothing_overdue
+        outcome: relayed
         outcome: too_large
         outcome: unauthorized
         outcome: unavailable

@@ -83,7 +83,7 @@ impl EventBatches for EventsQueue {
         let call = "queue batch send";
         let mut bodies = Vec::with_capacity(messages.len());
         for message in messages {
-            let body = serde_json::to_string(message).map_err(|_| damaged(call, "a message"))?;
+            let body = message_text(message).map_err(|_| damaged(call, "a message"))?;
             bodies.push((body, message.merchant_id()));
         }
         for batch in batches(&bodies) {
