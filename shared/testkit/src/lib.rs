@@ -7,16 +7,18 @@
     reason = "in a test double a surprise must stop the test"
 )]
 
+mod flawed;
 mod ports;
 mod queue;
 mod samples;
 mod webhooks;
 mod world;
 
+pub use flawed::{Flaw, Ports, ReadEvent, Side};
 pub use queue::{Buried, Queued, sqs_batch};
 pub use samples::{all_samples, events_folder, sample, sample_bytes};
 pub use webhooks::{
     ARMADA_APP_ID, ARMADA_INSTALLATION_ID, MERCHANT, SHIPDAY_TOKEN, Webhook, armada,
     armada_credential, http_api_event, rest_api_event, shipday, shipday_credential,
 };
-pub use world::{Fault, NOW, StoredRecord, World};
+pub use world::{Fault, NOW, Observations, StoredRecord, World};

@@ -37,7 +37,7 @@ impl FirstShard for World {
 impl Installations for World {
     async fn find(&self, credential: &CredentialDigest) -> Result<Option<Installation>, PortError> {
         let credential = credential.clone();
-        self.call("find", move |inside| {
+        self.call("find", &credential.clone(), move |inside| {
             inside.installations.get(&credential).cloned()
         })
         .await
@@ -53,7 +53,7 @@ impl WebhookRecords for World {
         order: Option<&OrderKey>,
     ) -> Result<PutOutcome, PortError> {
         let (key, record, order) = (key.clone(), record.clone(), order.cloned());
-        self.call("put_if_absent", move |inside| {
+        self.call("put_if_absent", &key.clone(), move |inside| {
             if let Some(old) = inside.records.get(&key) {
                 return PutOutcome::Exists(ExistingRecord {
                     request_id: old.record.request_id.clone(),
@@ -86,7 +86,7 @@ impl RecordClosing for World {
         closed_as: ClosedAs,
     ) -> Result<CloseOutcome, PortError> {
         let (key, body_sha256) = (key.clone(), body_sha256.clone());
-        self.call("close", move |inside| {
+        self.call("close", &key.clone(), move |inside| {
             let open = |stored: &&mut StoredRecord| {
                 stored.record.body_sha256 == body_sha256
                     && matches!(stored.state, RecordState::Pending | RecordState::Parked)
@@ -113,7 +113,7 @@ impl PendingRecords for World {
         now: EpochMillis,
         limit: usize,
     ) -> Result<Vec<Overdue>, PortError> {
-        self.call("overdue", move |inside| {
+        self.call("overdue", &shard, move |inside| {
             let mut listed: Vec<_> = inside
                 .listed(shard, now)
                 .map(|(key, due_at_ms)| Overdue {
@@ -130,7 +130,7 @@ impl PendingRecords for World {
 
     async fn claim(&self, overdue: &Overdue, now: EpochMillis) -> Result<ClaimOutcome, PortError> {
         let overdue = overdue.clone();
-        self.call("claim", move |inside| {
+        self.call("claim", &overdue.key.clone(), move |inside| {
             let due_as_seen =
                 |stored: &&mut StoredRecord| stored.due_at_ms == Some(overdue.due_at_ms);
             let Some(stored) = inside.records.get_mut(&overdue.key).filter(due_as_seen) else {
@@ -141,6 +141,7 @@ impl PendingRecords for World {
             stored.due_at_ms = Some(due_at_ms);
             stored.relay_delay = Some(Millis::new(delay.as_millis() * 2));
             stored.forward_attempts += 1;
+            let claimed = (overdue.key.clone(), now, stored.forward_attempts);
             let claim = Claim {
                 key: overdue.key.clone(),
                 due_at_ms,
@@ -150,6 +151,7 @@ impl PendingRecords for World {
                     ..stored.record.clone()
                 }),
             };
+            inside.seen.claims.push(claimed);
             inside.index_changed(&overdue.key);
             ClaimOutcome::Claimed(Box::new(claim))
         })
@@ -158,7 +160,7 @@ impl PendingRecords for World {
 
     async fn set_aside(&self, claim: &Claim, as_what: SetAside) -> Result<CloseOutcome, PortError> {
         let (key, claimed) = (claim.key.clone(), claim.due_at_ms);
-        self.call("set_aside", move |inside| {
+        self.call("set_aside", &key.clone(), move |inside| {
             let still_claimed = |stored: &&mut StoredRecord| stored.due_at_ms == Some(claimed);
             let Some(stored) = inside.records.get_mut(&key).filter(still_claimed) else {
                 return CloseOutcome::NothingToClose;
@@ -179,14 +181,8 @@ impl Orders for World {
         entry: &TimelineEntry,
     ) -> Result<EntryOutcome, PortError> {
         let (order, entry) = (order.clone(), entry.clone());
-        self.call("put_entry", move |inside| {
-            let timeline = inside.entries.entry(order.clone()).or_default();
-            let key = entry.sort_key(order.provider);
-            if timeline.contains_key(&key) {
-                return EntryOutcome::Exists;
-            }
-            timeline.insert(key, entry.clone());
-            EntryOutcome::Added
+        self.call("put_entry", &order.clone(), move |inside| {
+            inside.put_entry(&order, entry.sort_key(order.provider), &entry)
         })
         .await
     }
@@ -194,7 +190,7 @@ impl Orders for World {
     async fn read(&self, order: &OrderKey) -> Result<Timeline, PortError> {
         let key = order.clone();
         let timeline = self
-            .call("read", move |inside| {
+            .call("read", order, move |inside| {
                 (!inside.is_interleaved()).then(|| inside.timeline(&key))
             })
             .await?;
@@ -206,17 +202,12 @@ impl Orders for World {
 
     async fn save(&self, order: &OrderKey, state: &OrderState) -> Result<SaveOutcome, PortError> {
         let (order, state) = (order.clone(), state.clone());
-        self.call("save", move |inside| {
-            let revision = match inside.states.get(&order) {
-                Some((saved, _)) if saved.event_count > state.event_count => {
-                    return SaveOutcome::Superseded;
-                }
-                Some((_, revision)) => revision + 1,
-                None => 1,
-            };
-            inside
-                .states
-                .insert(order.clone(), (state.clone(), revision));
+        self.call("save", &order.clone(), move |inside| {
+            let saved = inside.states.get(&order);
+            if saved.is_some_and(|(saved, _)| saved.event_count > state.event_count) {
+                return SaveOutcome::Superseded;
+            }
+            inside.save(&order, &state);
             SaveOutcome::Saved
         })
         .await
@@ -253,6 +244,37 @@ impl World {
 }
 
 impl Inside {
+    pub(crate) fn put_entry(
+        &mut self,
+        order: &OrderKey,
+        key: String,
+        entry: &TimelineEntry,
+    ) -> EntryOutcome {
+        let known = |record: &WebhookKey| {
+            self.records.contains_key(record) || self.seen.removed.contains(record)
+        };
+        if !known(&entry.webhook_pk) {
+            self.seen.entries_without_record.push(key.clone());
+        }
+        let timeline = self.entries.entry(order.clone()).or_default();
+        if timeline.contains_key(&key) {
+            return EntryOutcome::Exists;
+        }
+        timeline.insert(key.clone(), entry.clone());
+        let first = (order.clone(), key, entry.clone());
+        self.seen.first_entries.push(first);
+        EntryOutcome::Added
+    }
+
+    pub(crate) fn save(&mut self, order: &OrderKey, state: &OrderState) {
+        let revision = self
+            .states
+            .get(order)
+            .map_or(1, |(_, revision)| revision + 1);
+        self.states.insert(order.clone(), (state.clone(), revision));
+        self.seen.saves.push((order.clone(), state.clone()));
+    }
+
     fn timeline(&self, order: &OrderKey) -> Timeline {
         let saved = self.states.get(order).cloned();
         let entries = self.entries.get(order).into_iter();
@@ -276,7 +298,7 @@ impl EventQueue for World {
     ) -> Result<(), PortError> {
         let (body, group) = posted(message);
         let trace_header = trace_header.map(str::to_owned);
-        self.call("send", move |inside| {
+        self.call("send", message.merchant_id(), move |inside| {
             inside.enqueue(body.clone(), group.clone(), trace_header.clone())
         })
         .await
@@ -286,7 +308,7 @@ impl EventQueue for World {
 impl EventBatches for World {
     async fn send_all(&self, messages: &[QueueMessage]) -> Result<(), PortError> {
         let posted: Vec<_> = messages.iter().map(posted).collect();
-        self.call("send_all", move |inside| {
+        self.call("send_all", &"the queue", move |inside| {
             for (body, group) in &posted {
                 inside.enqueue(body.clone(), group.clone(), None);
             }
@@ -295,8 +317,10 @@ impl EventBatches for World {
     }
 
     async fn waiting(&self) -> Result<u64, PortError> {
-        self.call("waiting", |inside| inside.queue.waiting(inside.now))
-            .await
+        self.call("waiting", &"the queue", |inside| {
+            inside.queue.waiting(inside.now)
+        })
+        .await
     }
 }
 
@@ -308,7 +332,7 @@ fn posted(message: &QueueMessage) -> (String, String) {
 impl Redelivery for World {
     async fn postpone(&self, receipt_handle: &str, seconds: u32) -> Result<(), PortError> {
         let handle = receipt_handle.to_owned();
-        self.call("postpone", move |inside| {
+        self.call("postpone", &receipt_handle, move |inside| {
             let until = inside.now + Millis::from_seconds(u64::from(seconds));
             inside.queue.hide(&handle, until);
             inside.postponed.push((handle.clone(), seconds));
@@ -323,7 +347,7 @@ impl DeadLetters for World {
             body: body.to_owned(),
             merchant: merchant.cloned(),
         };
-        self.call("bury", move |inside| {
+        self.call("bury", &"the dead letters", move |inside| {
             inside.dead_letters.push(buried.clone())
         })
         .await

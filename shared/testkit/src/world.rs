@@ -1,6 +1,6 @@
 //! Everything outside the pipeline, in memory.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -60,6 +60,25 @@ pub struct StoredRecord {
     pub relay_delay: Option<Millis>,
 }
 
+/// What a world has seen that its final state does not tell.
+#[derive(Clone, Debug, Default)]
+pub struct Observations {
+    /// The calls that met a fault, and what each was about: a record's or an order's key.
+    pub faulted: Vec<(&'static str, String)>,
+    /// The timeline entries in the order of their arrival, each as it was first.
+    pub first_entries: Vec<(OrderKey, String, TimelineEntry)>,
+    /// The keys of entries that were put when there was no record of theirs.
+    pub entries_without_record: Vec<String>,
+    /// The states that were saved, in order.
+    pub saves: Vec<(OrderKey, OrderState)>,
+    /// The claims of the relay: which record, when, and which attempt it was.
+    pub claims: Vec<(WebhookKey, EpochMillis, u32)>,
+    /// Records that expired or were erased.
+    pub removed: BTreeSet<WebhookKey>,
+    /// Keys under which something was written that is no record.
+    pub ghosts: BTreeSet<WebhookKey>,
+}
+
 /// The outside. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct World(Arc<Mutex<Inside>>);
@@ -78,6 +97,7 @@ pub(crate) struct Inside {
     pub(crate) queue: Queue,
     pub(crate) dead_letters: Vec<Buried>,
     pub(crate) postponed: Vec<(String, u32)>,
+    pub(crate) seen: Observations,
     calls: Vec<&'static str>,
     next_faults: VecDeque<(&'static str, Fault)>,
     lasting_faults: BTreeMap<&'static str, Fault>,
@@ -193,6 +213,16 @@ impl World {
             .min()
     }
 
+    /// When the next pending record is due, if there is any.
+    pub fn next_due(&self) -> Option<EpochMillis> {
+        let inside = self.inside();
+        inside
+            .records
+            .values()
+            .filter_map(|stored| stored.due_at_ms)
+            .min()
+    }
+
     /// Whether an effect or an index change is still to come.
     pub fn has_late_effects(&self) -> bool {
         let inside = self.inside();
@@ -229,9 +259,23 @@ impl World {
             .map(|(key, _)| key.clone())
             .collect();
         for key in expired {
-            inside.records.remove(&key);
-            inside.index_changed(&key);
+            inside.remove(&key);
         }
+    }
+
+    /// Erases a record, as an operator does whom a customer asked to.
+    pub fn erase(&self, key: &WebhookKey) {
+        self.inside().remove(key);
+    }
+
+    /// How many calls met a fault so far.
+    pub fn fault_count(&self) -> usize {
+        self.inside().seen.faulted.len()
+    }
+
+    /// What was seen so far.
+    pub fn observations(&self) -> Observations {
+        self.inside().seen.clone()
     }
 
     /// Makes a record pending again, due now, as an operator's replay does, if it is in the state that the
@@ -338,14 +382,15 @@ impl World {
         self.inside().postponed.clone()
     }
 
-    /// Makes one call: its effect, its fault, or both.
+    /// Makes one call: its effect, its fault, or both. `about` is the key of what it touches.
     pub(crate) async fn call<T>(
         &self,
         call: &'static str,
+        about: &impl fmt::Display,
         effect: impl Fn(&mut Inside) -> T + Send + 'static,
     ) -> Result<T, PortError> {
         self.let_others_go_first().await;
-        let outcome = self.meet_fault(call, effect);
+        let outcome = self.meet_fault(call, about, effect);
         let outcome = match outcome {
             Some(outcome) => outcome,
             None => std::future::pending().await,
@@ -358,6 +403,7 @@ impl World {
     fn meet_fault<T>(
         &self,
         call: &'static str,
+        about: &impl fmt::Display,
         effect: impl Fn(&mut Inside) -> T + Send + 'static,
     ) -> Option<Result<T, PortError>> {
         let mut guard = self.inside();
@@ -367,7 +413,11 @@ impl World {
             call,
             source: "a fault of this test".into(),
         };
-        match inside.fault_of(call) {
+        let fault = inside.fault_of(call);
+        if fault.is_some() {
+            inside.seen.faulted.push((call, about.to_string()));
+        }
+        match fault {
             None => Some(Ok(effect(inside))),
             Some(Fault::Before) => Some(Err(lost())),
             Some(Fault::After) => {
@@ -452,6 +502,12 @@ impl Inside {
     pub(crate) fn enqueue(&mut self, body: String, group: String, trace_header: Option<String>) {
         let now = self.now;
         self.queue.push(body, group, trace_header, now);
+    }
+
+    fn remove(&mut self, key: &WebhookKey) {
+        self.records.remove(key);
+        self.seen.removed.insert(key.clone());
+        self.index_changed(key);
     }
 
     /// Must be called for every record that was written or removed.
