@@ -268,6 +268,33 @@ async fn a_damaged_record_is_quarantined_and_stops_nobody() {
 }
 
 #[tokio::test]
+async fn what_was_closed_since_its_claim_is_never_parked() {
+    let pipeline = with_one_left_behind().await;
+    let key = pipeline.world.records().pop_first().unwrap().0;
+    pipeline.world.change_record(&key, |stored| {
+        stored.forward_attempts = MAX_FORWARD_ATTEMPTS;
+    });
+    let (world, of_claim) = (pipeline.world.clone(), key.clone());
+    pipeline
+        .world
+        .fail_next("set_aside", Fault::Late(minutes(1)));
+    let failed = pipeline.relay.run().await.unwrap_err();
+    assert_eq!(failed.report.parked, 0);
+
+    world.change_record(&of_claim, |stored| {
+        stored.state = RecordState::Applied;
+        stored.due_at_ms = None;
+    });
+    world.set_now(DUE + minutes(2));
+
+    assert_eq!(
+        only_record(&pipeline).state,
+        RecordState::Applied,
+        "a late parking finds nothing to park"
+    );
+}
+
+#[tokio::test]
 async fn after_a_mapping_fix_what_was_unmapped_or_quarantined_becomes_an_event() {
     for state in [RecordState::Unmapped, RecordState::Quarantined] {
         let pipeline = Pipeline::new();

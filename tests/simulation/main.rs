@@ -3,8 +3,8 @@
 //! The functions are the real ones; only what they call is simulated. A history is a pure function of its plan,
 //! so whatever goes wrong once goes wrong again.
 //!
-//! `HISTORIES=1000000 cargo test -p simulation` runs more random histories than the default, `SEED=4711` one of
-//! them, with a trace.
+//! `make histories` tells ten times as many random histories as `make test`, and
+//! `SEED=4711 cargo test --workspace --test simulation -- no_random_history` one of them, with a trace.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use domain::{
-    Claim, ClaimOutcome, Clock, EventBatches, FirstShard, Interpretation, MAX_FORWARD_ATTEMPTS,
-    Millis, Overdue, PendingRecords, PortError, QueueMessage, SetAside, short_digest,
+    Claim, ClaimOutcome, Clock, CloseOutcome, EventBatches, FirstShard, Interpretation,
+    MAX_FORWARD_ATTEMPTS, Millis, Overdue, PendingRecords, PortError, QueueMessage, SetAside,
+    short_digest,
 };
 use futures_util::future::join_all;
 use providers::adapter;
@@ -195,7 +196,9 @@ where
         .await;
         for ((claim, as_what), outcome) in set_aside.iter().zip(aside) {
             match outcome {
-                Ok(_) => report.set_aside(claim, *as_what),
+                Ok(CloseOutcome::Closed) => report.set_aside(claim, *as_what),
+                // The consumer was faster.
+                Ok(CloseOutcome::NothingToClose) => {}
                 Err(error) => failure = Some(error),
             }
         }
