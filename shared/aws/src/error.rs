@@ -55,6 +55,12 @@ pub(crate) fn refused(call: &'static str, code: &str) -> PortError {
     }
 }
 
+/// Whether a call failed at an item that this project cannot have written, and not at the service.
+pub fn is_damaged(error: &PortError) -> bool {
+    let why = error.source.downcast_ref();
+    why.is_some_and(|why| matches!(why, AwsError::Damaged(_)))
+}
+
 /// The port's error for an item that this project cannot have written.
 pub(crate) fn damaged(call: &'static str, what: &'static str) -> PortError {
     PortError {

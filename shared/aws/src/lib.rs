@@ -9,13 +9,18 @@ mod events_queue;
 mod installations_table;
 mod logging;
 mod orders_table;
+mod scan;
 mod surroundings;
 mod webhooks_table;
 
 pub use clients::{Clients, SettingsError, required};
-pub use events_queue::{DeadLetterQueue, EventsQueue, message_text};
+pub use error::is_damaged;
+pub use events_queue::{
+    DeadLetter, DeadLetterQueue, EventsQueue, UnreadableMessage, message_text, read_message,
+};
 pub use installations_table::{InstallationsTable, Registration};
 pub use logging::{exit_code, log_as_json};
 pub use orders_table::OrdersTable;
+pub use scan::{Page, Part, Position, Segment};
 pub use surroundings::{RandomRequestIds, RandomShard, SystemClock, environment};
-pub use webhooks_table::WebhooksTable;
+pub use webhooks_table::{RecordChange, StoredWebhook, WebhookFilter, WebhookParts, WebhooksTable};

@@ -7,13 +7,14 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
-    EntryOutcome, MAX_EVENTS_PER_ORDER, OrderKey, OrderState, Orders, PortError, SaveOutcome,
-    Timeline, TimelineEntry,
+    EntryOutcome, MAX_EVENTS_PER_ORDER, MerchantId, OrderKey, OrderState, Orders, PortError,
+    SaveOutcome, Timeline, TimelineEntry,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{damaged, port_error};
+use crate::scan::{Page, Part, approximate_count, page, scan};
 
 /// The sort key of the state. It sorts behind every `event#…`.
 const STATE: &str = "state";
@@ -51,6 +52,57 @@ impl OrdersTable {
             client,
             table: table.into(),
         }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.table
+    }
+
+    /// The orders in a part of the table, also those whose state was never saved. An order is listed once in its
+    /// segment, at the first of its items.
+    ///
+    /// # Errors
+    /// When the table did not answer.
+    pub async fn scan(
+        &self,
+        merchant: Option<&MerchantId>,
+        part: Part<'_>,
+    ) -> Result<Page<OrderKey>, PortError> {
+        let call = "orders scan";
+        let mut request = scan(&self.client, &self.table, part).projection_expression("pk, sk");
+        if let Some(merchant) = merchant {
+            request = request
+                .filter_expression("begins_with(pk, :merchant)")
+                .expression_attribute_values(
+                    ":merchant",
+                    AttributeValue::S(format!("{merchant}#")),
+                );
+        }
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| port_error(call, &error))?;
+        let mut last = part
+            .after
+            .and_then(|position| position.get("pk"))
+            .map(str::to_owned);
+        page(call, answer, &["pk", "sk"], |item| {
+            let pk = item.get("pk")?.as_s().ok()?;
+            if last.as_ref() == Some(pk) {
+                return None;
+            }
+            last = Some(pk.clone());
+            OrderKey::parse(pk).ok()
+        })
+    }
+
+    /// About how many items there are: one for each event, and one for each state.
+    ///
+    /// # Errors
+    /// When DynamoDB did not answer.
+    pub async fn approximate_count(&self) -> Result<u64, PortError> {
+        approximate_count(&self.client, &self.table).await
     }
 }
 

@@ -1,5 +1,7 @@
 //! The `webhooks` table: dedupe, audit and outbox in one item.
 
+mod repair;
+
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::Client;
@@ -16,6 +18,8 @@ use domain::{
 };
 
 use crate::error::{damaged, port_error};
+
+pub use repair::{RecordChange, StoredWebhook, WebhookFilter, WebhookParts};
 
 /// The sparse index of records that are not applied yet.
 const PENDING_INDEX: &str = "pending";

@@ -275,6 +275,35 @@ pub struct OrderKey {
     pub order_id: OrderId,
 }
 
+impl OrderKey {
+    /// Parses `<merchant>#<provider>#<order>`.
+    ///
+    /// # Errors
+    /// When it is not of that form, or a part of it is none.
+    pub fn parse(text: &str) -> Result<Self, IdentifierError> {
+        let malformed = IdentifierError::Malformed("order key");
+        let mut parts = text.split('#');
+        let (Some(merchant), Some(provider), Some(order), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(malformed);
+        };
+        Ok(Self {
+            merchant_id: MerchantId::parse(merchant)?,
+            provider: provider.parse().map_err(|_| malformed)?,
+            order_id: OrderId::parse(order)?,
+        })
+    }
+}
+
+impl FromStr for OrderKey {
+    type Err = IdentifierError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
 impl fmt::Display for OrderKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -416,6 +445,26 @@ mod tests {
         let error = OrderId::parse("secret#value").unwrap_err();
 
         assert!(!error.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn an_order_key_is_read_as_it_is_written() {
+        let key = OrderKey {
+            merchant_id: MerchantId::parse("shop-1").unwrap(),
+            provider: Provider::Shipday,
+            order_id: OrderId::parse("A 1").unwrap(),
+        };
+
+        assert_eq!(OrderKey::parse(&key.to_string()), Ok(key));
+        for wrong in [
+            "",
+            "shop-1#shipday",
+            "shop-1#shipday#",
+            "shop-1#glovo#1",
+            "a#shipday#1#2",
+        ] {
+            assert!(OrderKey::parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     proptest! {

@@ -52,6 +52,6 @@ pub use recording::{Recording, RecordingOutcome, record};
 pub use status::{Status, StatusReason};
 pub use time::{EpochMillis, Millis};
 pub use webhook_record::{
-    BodyError, CompressedBody, FIRST_RELAY_DELAY, MAX_FORWARD_ATTEMPTS, PENDING_SHARDS,
-    PendingShard, RecordState, WebhookRecord,
+    BodyError, CompressedBody, DismissalReason, DismissalReasonError, FIRST_RELAY_DELAY,
+    MAX_FORWARD_ATTEMPTS, PENDING_SHARDS, PendingShard, RecordState, WebhookRecord,
 };

@@ -168,6 +168,59 @@ impl RecordState {
     }
 }
 
+/// Most characters of a [`DismissalReason`].
+const MAX_REASON_CHARS: usize = 200;
+
+/// Why a person decided that a webhook is not needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DismissalReason(String);
+
+/// The text is no reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DismissalReasonError {
+    /// Nothing is left after trimming blanks.
+    #[error("the reason is empty: say why the webhook is not needed")]
+    Empty,
+    /// It has more characters than the table should hold.
+    #[error("the reason is longer than {MAX_REASON_CHARS} characters")]
+    TooLong,
+    /// It would spoil a list.
+    #[error("the reason has a control character, for example a line break")]
+    ControlCharacter,
+}
+
+impl DismissalReason {
+    /// Parses a reason: blanks around it are dropped, 1 to 200 characters on one line remain.
+    ///
+    /// # Errors
+    /// [`DismissalReasonError`].
+    pub fn parse(text: &str) -> Result<Self, DismissalReasonError> {
+        let text = text.trim();
+        if text.is_empty() {
+            Err(DismissalReasonError::Empty)
+        } else if text.chars().count() > MAX_REASON_CHARS {
+            Err(DismissalReasonError::TooLong)
+        } else if text.chars().any(char::is_control) {
+            Err(DismissalReasonError::ControlCharacter)
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for DismissalReason {
+    type Err = DismissalReasonError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
 /// A webhook as recorded: what is needed to read it again with any later mapping. It never changes;
 /// what has become of it is a [`RecordState`] beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -293,6 +346,24 @@ mod tests {
             assert_eq!(met.len(), usize::from(PENDING_SHARDS));
         }
         assert_eq!(PendingShard::of(7).to_string(), "07");
+    }
+
+    #[test]
+    fn a_reason_is_one_short_line() {
+        let longest = "ö".repeat(MAX_REASON_CHARS);
+
+        assert_eq!(
+            DismissalReason::parse(" test order ").unwrap().as_str(),
+            "test order"
+        );
+        assert!(DismissalReason::parse(&longest).is_ok());
+        for (text, error) in [
+            ("  ".to_owned(), DismissalReasonError::Empty),
+            (format!("{longest}x"), DismissalReasonError::TooLong),
+            ("a\nb".to_owned(), DismissalReasonError::ControlCharacter),
+        ] {
+            assert_eq!(DismissalReason::parse(&text), Err(error));
+        }
     }
 
     #[test]
