@@ -1,5 +1,7 @@
 //! The command line.
 
+mod repair;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -7,15 +9,21 @@ use domain::{CompanyId, EpochMillis, MerchantId, OrderId, Provider, Topic, Webho
 
 use crate::moment;
 
+pub(crate) use repair::Chosen as ChosenWebhooks;
+pub(crate) use repair::{
+    Close, DeadLetters, Filters, List, Reading, Redrive, Refold, Replay, ShowDeadLetters,
+    ShowWebhook, Webhook,
+};
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  failed
   2  the command line was wrong
-  3  there is no such stack, installation, order or sample
+  3  there is no such stack, installation, order, webhook or sample
   4  nothing is running, or it does not answer";
 
-/// Runs the local stack, plays the providers and operates installations and orders.
+/// Runs the local stack, plays the providers, operates installations, and repairs webhooks and orders.
 #[derive(Debug, Parser)]
 #[command(name = "hookctl", version, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
@@ -27,7 +35,7 @@ pub(crate) struct Arguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct Global {
-    /// Write the result as one JSON object on stdout, and everything else to stderr
+    /// Write the result as one JSON object on stdout, a long list as one a line, and everything else to stderr
     #[arg(long, global = true)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -59,6 +67,12 @@ pub(crate) enum Command {
     /// What became of an order
     #[command(subcommand)]
     Order(Order),
+    /// What became of webhooks, and a second chance for them
+    #[command(subcommand)]
+    Webhook(Webhook),
+    /// The dead-letter queue: messages that could not be applied
+    #[command(subcommand)]
+    Dlq(DeadLetters),
     /// Send a sample, or a file, as a provider would
     #[command(subcommand)]
     Send(Send),
@@ -171,6 +185,8 @@ pub(crate) struct Chosen {
 pub(crate) enum Order {
     /// Show where an order stands, and why
     Show(Show),
+    /// Fold timelines anew and save the states that differ
+    Refold(Refold),
 }
 
 #[derive(Args, Debug)]
@@ -266,6 +282,20 @@ mod tests {
             "hookctl --stack-name prod installation list",
             "hookctl installation disable shipday 0a1b",
             "hookctl order show m armada EAA6CAC9D5 --personal-data",
+            "hookctl order refold m shipday 7 --dry-run",
+            "hookctl order refold --all --merchant m --yes --resume r.json",
+            "hookctl webhook list",
+            "hookctl webhook list --state unmapped,quarantined --merchant m --since 2026-01-01T00:00:00Z --json",
+            "hookctl webhook list --order m#armada#EAA6CAC9D5 --limit 3",
+            "hookctl webhook list --digest 0123456789abcdef --segments 16",
+            "hookctl webhook show armada#m#order.updated#wh_1 --personal-data",
+            "hookctl webhook replay armada#m#order.updated#wh_1 armada#m#order.updated#wh_2 --dry-run",
+            "hookctl webhook replay --state unmapped --provider armada --yes --resume r.json --limit 10",
+            "hookctl webhook replay --order m#armada#EAA6CAC9D5 --state parked --force",
+            "hookctl webhook close armada#m#order.updated#wh_1 --reason test",
+            "hookctl webhook close --state quarantined --until 2026-01-01T00:00:00Z --reason old --keep-days 15",
+            "hookctl dlq show --limit 5",
+            "hookctl dlq redrive --yes --limit 5",
             "hookctl send armada dispatched --topic order.updated --id wh_1",
             "hookctl send shipday ORDER_PIKEDUP --token t --url https://example.com/webhooks/shipday",
         ] {
@@ -297,6 +327,41 @@ mod tests {
                 "no point in time",
             ),
             ("hookctl order show m glovo 1", "no such provider"),
+            ("hookctl order refold m armada", "half an order"),
+            ("hookctl order refold", "no order"),
+            ("hookctl order refold m armada 1 --all", "one and all"),
+            ("hookctl order refold m armada 1 --yes", "one needs no yes"),
+            ("hookctl order refold m armada 1 --limit 1", "one is one"),
+            ("hookctl order refold --all --yes --dry-run", "both"),
+            (
+                "hookctl order refold m armada 1 --merchant n",
+                "two merchants",
+            ),
+            ("hookctl webhook list --state lost", "no such state"),
+            ("hookctl webhook list --digest 0123", "half a digest"),
+            ("hookctl webhook list --order m#armada", "half an order"),
+            (
+                "hookctl webhook list --order m#armada#1 --merchant n",
+                "two merchants",
+            ),
+            ("hookctl webhook list --segments 0", "nothing to read"),
+            ("hookctl webhook replay", "all there is"),
+            (
+                "hookctl webhook replay --merchant m --yes",
+                "in every state",
+            ),
+            ("hookctl webhook replay k --state parked", "two selections"),
+            ("hookctl webhook replay k --yes", "a key needs no yes"),
+            (
+                "hookctl webhook replay --state parked --yes --dry-run",
+                "both",
+            ),
+            ("hookctl webhook close k", "no reason"),
+            (
+                "hookctl webhook close k --reason r --keep-days 14",
+                "less than providers may take to send it again",
+            ),
+            ("hookctl dlq redrive --limit 0", "nothing to do"),
             (
                 "hookctl send armada dispatched --app-id a",
                 "half a credential",

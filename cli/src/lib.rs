@@ -1,4 +1,4 @@
-//! `hookctl`: runs the local stack, plays the providers, operates installations and orders.
+//! `hookctl`: runs the local stack, plays the providers, operates installations, repairs webhooks and orders.
 //!
 //! The binary is [`run`]. The end-to-end tests use the rest: [`dev::LocalStack`] and [`post`].
 //!
@@ -6,6 +6,7 @@
 //! `domain` and `providers`, what is stored from `aws`.
 
 mod arguments;
+mod dead_letters;
 mod demo;
 pub mod dev;
 mod http;
@@ -13,8 +14,13 @@ mod installation;
 mod moment;
 mod order;
 mod output;
+mod progress;
+mod records;
+mod refold;
 mod repository;
+mod resume;
 mod samples;
+mod scan;
 mod sdk;
 mod secrets;
 mod send;
@@ -27,11 +33,14 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, Order};
+use dead_letters::DeadLetterError;
 use dev::DevError;
 use installation::InstallationError;
 use order::OrderError;
 use output::Output;
+use records::RecordError;
+use refold::RefoldError;
 use samples::SampleError;
 use send::SendError;
 use stack::StackError;
@@ -59,7 +68,14 @@ pub fn run() -> ExitCode {
             Command::Installation(command) => {
                 installation::run(command, &global.stack, output).await?
             }
-            Command::Order(command) => order::run(command, &global.stack, output).await?,
+            Command::Order(Order::Show(options)) => {
+                order::run(options, &global.stack, output).await?
+            }
+            Command::Order(Order::Refold(options)) => {
+                refold::run(options, &global.stack, output).await?
+            }
+            Command::Webhook(command) => records::run(command, &global.stack, output).await?,
+            Command::Dlq(command) => dead_letters::run(command, &global.stack, output).await?,
             Command::Send(command) => send::run(command, &global.stack, output).await?,
         }
         Ok::<_, CommandError>(())
@@ -111,6 +127,12 @@ enum CommandError {
     #[error(transparent)]
     Order(#[from] OrderError),
     #[error(transparent)]
+    Refold(#[from] RefoldError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    DeadLetter(#[from] DeadLetterError),
+    #[error(transparent)]
     Send(#[from] SendError),
 }
 
@@ -120,13 +142,27 @@ impl CommandError {
             Self::Dev(DevError::NothingRunning) => Failure::NotRunning,
             Self::Dev(_) => Failure::Failed,
             Self::Installation(InstallationError::NotFound { .. })
-            | Self::Order(OrderError::NotFound { .. }) => Failure::NotFound,
+            | Self::Order(OrderError::NotFound { .. })
+            | Self::Refold(RefoldError::NotFound { .. })
+            | Self::Record(
+                RecordError::NotFound(_)
+                | RecordError::SomeNotFound { .. }
+                | RecordError::NoOrder(_),
+            ) => Failure::NotFound,
             Self::Installation(InstallationError::Stack(error))
             | Self::Order(OrderError::Stack(error))
+            | Self::Refold(RefoldError::Stack(error))
+            | Self::Record(RecordError::Stack(error))
+            | Self::DeadLetter(DeadLetterError::Stack(error))
             | Self::Send(SendError::Stack(error)) => stack_failure(error),
             Self::Send(SendError::Sample(SampleError::NotFound { .. })) => Failure::NotFound,
             Self::Send(SendError::Http(HttpError::NoAnswer { .. })) => Failure::NotRunning,
-            Self::Installation(_) | Self::Order(_) | Self::Send(_) => Failure::Failed,
+            Self::Installation(_)
+            | Self::Order(_)
+            | Self::Refold(_)
+            | Self::Record(_)
+            | Self::DeadLetter(_)
+            | Self::Send(_) => Failure::Failed,
         }
     }
 }
@@ -170,6 +206,30 @@ mod tests {
             ),
             (
                 CommandError::Installation(InstallationError::Stack(StackError::NoRegion)),
+                Failure::Failed,
+            ),
+            (
+                CommandError::Record(RecordError::NotFound(String::new())),
+                Failure::NotFound,
+            ),
+            (
+                CommandError::Record(RecordError::NotDone(1)),
+                Failure::Failed,
+            ),
+            (
+                CommandError::Record(RecordError::Stack(unknown())),
+                Failure::NotFound,
+            ),
+            (
+                CommandError::Refold(RefoldError::Stack(no_stack())),
+                Failure::NotRunning,
+            ),
+            (
+                CommandError::DeadLetter(DeadLetterError::Stack(no_stack())),
+                Failure::NotRunning,
+            ),
+            (
+                CommandError::DeadLetter(DeadLetterError::NotMoved(1)),
                 Failure::Failed,
             ),
             (

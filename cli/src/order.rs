@@ -1,4 +1,4 @@
-//! `hookctl order`: what became of an order.
+//! `hookctl order show`: what became of an order.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use domain::{
 };
 use serde::Serialize;
 
-use crate::arguments::{self, Show, StackChoice};
+use crate::arguments::{Show, StackChoice};
 use crate::moment;
 use crate::output::{Output, OutputError};
 use crate::stack::{Stack, StackError};
@@ -50,16 +50,16 @@ pub(crate) enum PersonalData {
 
 /// Runs the command.
 pub(crate) async fn run(
-    command: arguments::Order,
+    options: Show,
     choice: &StackChoice,
     output: Output,
 ) -> Result<(), OrderError> {
-    let arguments::Order::Show(Show {
+    let Show {
         merchant,
         provider,
         order,
         personal_data,
-    }) = command;
+    } = options;
     let personal_data = if personal_data {
         PersonalData::Shown
     } else {

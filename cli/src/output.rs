@@ -22,6 +22,11 @@ impl Output {
         Self { json }
     }
 
+    /// Whether results are written for people.
+    pub(crate) const fn is_for_people(self) -> bool {
+        !self.json
+    }
+
     /// Writes a command's result, one JSON object on one line or the text for people.
     pub(crate) fn result(self, result: &(impl Serialize + Display)) -> Result<(), OutputError> {
         let text = if self.json {

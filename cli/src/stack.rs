@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use aws::{InstallationsTable, OrdersTable};
+use aws::{DeadLetterQueue, EventsQueue, InstallationsTable, OrdersTable, WebhooksTable};
 use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata as _, SdkError};
@@ -165,6 +165,21 @@ impl Stack {
         })
     }
 
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its queues.
+    pub(crate) fn queues(&self) -> Result<Queues, StackError> {
+        let url = |name| output(&self.name, &self.outputs, name);
+        let client = aws_sdk_sqs::Client::new(&self.config);
+        Ok(Queues {
+            events: EventsQueue::new(client.clone(), url("EventsQueueUrl")?),
+            dead_letters: DeadLetterQueue::new(client, url("DeadLetterQueueUrl")?),
+        })
+    }
+
     /// Its tables.
     pub(crate) fn tables(&self) -> Result<Tables, StackError> {
         tables(
@@ -197,8 +212,19 @@ impl Stack {
 pub(crate) struct Tables {
     /// Who may send.
     pub(crate) installations: InstallationsTable,
+    /// What was sent.
+    pub(crate) webhooks: WebhooksTable,
     /// What became of it.
     pub(crate) orders: OrdersTable,
+}
+
+/// The queues that the commands read and write.
+#[derive(Debug)]
+pub(crate) struct Queues {
+    /// What is to be applied.
+    pub(crate) events: EventsQueue,
+    /// What could not be applied.
+    pub(crate) dead_letters: DeadLetterQueue,
 }
 
 /// The tables of the stack with these outputs.
@@ -208,8 +234,10 @@ pub(crate) fn tables(
     dynamodb: &aws_sdk_dynamodb::Client,
 ) -> Result<Tables, StackError> {
     let installations = output(stack, outputs, "InstallationsTableName")?;
+    let webhooks = output(stack, outputs, "WebhooksTableName")?;
     let orders = output(stack, outputs, "OrdersTableName")?;
     Ok(Tables {
+        webhooks: WebhooksTable::new(dynamodb.clone(), webhooks),
         installations: InstallationsTable::new(dynamodb.clone(), installations),
         orders: OrdersTable::new(dynamodb.clone(), orders),
     })

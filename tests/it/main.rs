@@ -21,6 +21,7 @@ mod mutation;
 mod pipeline;
 mod readings;
 mod relay;
+mod repair;
 mod shipday_quirks;
 mod strict_concurrency;
 mod strict_dynamodb;

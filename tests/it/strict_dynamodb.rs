@@ -395,7 +395,7 @@ async fn a_record_beyond_the_bound_is_closed_without_an_expiry() {
 }
 
 /// The timeline entries of a Shipday life, read from real webhooks.
-async fn entries() -> Vec<TimelineEntry> {
+pub(crate) async fn entries() -> Vec<TimelineEntry> {
     let pipeline = Pipeline::new();
     for (n, (event, status)) in [
         ("ORDER_ASSIGNED", "NOT_ACCEPTED"),

@@ -61,7 +61,10 @@ async fn up(root: &Path, options: &Up, output: Output) -> Result<(), DevError> {
     emulator::free_port(options.watch_port, WATCH_PORT_OPTION)?;
 
     let mut interruption = Interruption::new()?;
-    let mut stack = match interruption.before(start(root, options, output)).await {
+    let mut stack = match interruption
+        .before(Box::pin(start(root, options, output)))
+        .await
+    {
         Ok(stack) => stack,
         Err(error) => {
             // What had been started ended with the attempt.

@@ -1,0 +1,295 @@
+//! The commands that look at what went wrong and put it right.
+
+use std::num::{NonZeroU16, NonZeroU64};
+use std::path::PathBuf;
+
+use aws::WebhookFilter;
+use clap::{ArgGroup, Args, Subcommand};
+use domain::{DismissalReason, EpochMillis, MerchantId, OrderId, OrderKey, Provider, RecordState};
+
+use crate::moment;
+
+const SCANS: &str = "\
+Reading the table:
+  Keys and --order read single records. Everything else reads the whole table, in segments side by side, because
+  an index for it would cost more than it saves: DynamoDB charges for every byte of the table, whatever the filter
+  leaves out and whatever is shown.
+  With --resume FILE the position is kept in FILE after every page; if the run ends early (Ctrl-C, --limit, a lost
+  connection), the same command goes on from there. FILE is deleted when everything has been read. A record can then
+  be met twice, which is harmless.
+
+With --json every record is one line {\"webhook\": ...}, and the last line is {\"summary\": ...}.";
+
+const REPLAYS: &str = "\
+A replay sets a record to pending and due now; the relay reads it with the deployed mapping and sends it within a
+minute or two. What the order's timeline has already is not added again, so a replay cannot change an order that is
+right. A record is changed only while it is in the state that was seen.
+
+Keys are replayed at once, or with --dry-run only looked at. Any other selection only says what would change, until
+--yes is given. What a replay would do is said by the mapping in this hookctl: build it from the deployed version.
+For each record it is said as if it were replayed alone. Without --force a record that would become no event is left
+alone, because the relay would only set it aside again, with an alarm. A damaged record is never replayed.";
+
+const CLOSES: &str = "\
+A closed record is dismissed: the relay leaves it alone, and it is deleted when its time is over. Until then it can
+still be replayed. Applied records need no closing and are left alone. A record is changed only while it is in the
+state that was seen.
+
+Keys are closed at once, or with --dry-run only looked at. Any other selection only says what would change, until
+--yes is given.";
+
+const REFOLDS: &str = "\
+An order's state is folded from its timeline whenever an event comes. After a change of mapping or policy this does
+the same for orders whose events have all come. A state that is right is not written. An order with more events than
+are folded is left alone.
+
+One order is refolded at once, or with --dry-run only looked at; --all only says what would change, until --yes is
+given. The mapping and policy are those in this hookctl: build it from the deployed version.
+
+--all reads the whole table, in segments side by side, also with --merchant: DynamoDB charges for every byte of it.
+With --resume FILE the position is kept in FILE after every page, and the same command goes on from there; FILE is
+deleted when everything has been read.
+
+With --json every order that is not right is one line {\"order\": ...}, and the last line is {\"summary\": ...}.";
+
+const DEAD_LETTERS: &str = "\
+Looking hides the messages for up to half a minute and then gives them back; their receive counts rise. No text of a
+message is shown: it may hold personal data.";
+
+const REDRIVES: &str = "\
+Each message is received, sent to the events queue as it is and in its merchant's group, and only then deleted here: if
+that breaks off in between, the message is in both queues, which is harmless.
+
+Left where they are: messages that no version of the consumer this hookctl knows can read, which would only come back,
+and messages that arrived after the start, so that one that comes back at once is not sent in circles.
+
+Without --yes it only says what would be sent.";
+
+/// `hookctl webhook`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Webhook {
+    /// List records, without their bodies
+    #[command(after_long_help = SCANS)]
+    List(List),
+    /// Show a record, how today's mapping reads it, and what a replay would do
+    Show(ShowWebhook),
+    /// Send records through the pipeline once more
+    #[command(after_long_help = format!("{REPLAYS}\n\n{SCANS}"))]
+    Replay(Replay),
+    /// Dismiss records that are not needed
+    #[command(after_long_help = format!("{CLOSES}\n\n{SCANS}"))]
+    Close(Close),
+}
+
+/// Which records, other than by their keys.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Filters {
+    /// Only those in this state: pending, applied, unmapped, quarantined, parked or dismissed; several with commas
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = state)]
+    pub(crate) state: Vec<RecordState>,
+    /// Only those of this merchant
+    #[arg(long)]
+    pub(crate) merchant: Option<MerchantId>,
+    /// Only those of armada or shipday
+    #[arg(long)]
+    pub(crate) provider: Option<Provider>,
+    /// Only those received at this time or later, like 2026-01-31T00:00:00Z
+    #[arg(long, value_name = "RFC 3339", value_parser = moment::parse)]
+    pub(crate) since: Option<EpochMillis>,
+    /// Only those received before this time
+    #[arg(long, value_name = "RFC 3339", value_parser = moment::parse)]
+    pub(crate) until: Option<EpochMillis>,
+    /// Only the one with this digest: the 16 digits that a log line has in `webhook`
+    #[arg(long, value_name = "DIGITS", value_parser = short_digest)]
+    pub(crate) digest: Option<String>,
+    /// The records in the timeline of this order, written <MERCHANT>#<PROVIDER>#<ORDER>. A record that has not
+    /// become an event is in no timeline
+    #[arg(long, value_name = "ORDER", conflicts_with_all = ["merchant", "provider", "since", "until", "digest", "resume", "segments"])]
+    pub(crate) order: Option<OrderKey>,
+}
+
+/// How a whole table is read.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Reading {
+    /// In how many parts the table is read side by side [default: 8]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) segments: Option<NonZeroU16>,
+    /// Keep the position in this file, and go on from it if it is there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) resume: Option<PathBuf>,
+    /// Stop after so many
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) limit: Option<NonZeroU64>,
+}
+
+/// `hookctl webhook list`.
+#[derive(Args, Debug)]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) filters: Filters,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+}
+
+/// `hookctl webhook show`.
+#[derive(Args, Debug)]
+pub(crate) struct ShowWebhook {
+    /// Its key, as `webhook list` shows it; quote it because of the #
+    pub(crate) key: String,
+    /// Show the body, which names the customer
+    #[arg(long)]
+    pub(crate) personal_data: bool,
+}
+
+/// Which records are changed, and whether they really are.
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("selection").required(true).multiple(true).args(["keys", "state", "digest", "order"]))]
+pub(crate) struct Chosen {
+    /// Their keys, as `webhook list` shows them; quote them because of the #
+    #[arg(value_name = "KEY", conflicts_with_all = ["state", "merchant", "provider", "since", "until", "digest", "order", "resume", "segments", "limit", "yes"])]
+    pub(crate) keys: Vec<String>,
+    #[command(flatten)]
+    pub(crate) filters: Filters,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+    /// Only say what would change
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
+    /// Really do it, for what was not chosen by key
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// `hookctl webhook replay`.
+#[derive(Args, Debug)]
+pub(crate) struct Replay {
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
+    /// Also what this hookctl's mapping makes no event of
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `hookctl webhook close`.
+#[derive(Args, Debug)]
+pub(crate) struct Close {
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
+    /// Why they are not needed, for whoever finds them: one line, nothing personal
+    #[arg(long)]
+    pub(crate) reason: DismissalReason,
+    /// For how many days they are still kept
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(15..=400))]
+    pub(crate) keep_days: u16,
+}
+
+/// `hookctl order refold`.
+#[derive(Args, Debug)]
+#[command(after_long_help = REFOLDS)]
+pub(crate) struct Refold {
+    /// Whose order it is
+    #[arg(required_unless_present = "all", requires_all = ["provider", "order"], conflicts_with_all = ["all", "of_merchant", "segments", "resume", "limit", "yes"])]
+    pub(crate) merchant: Option<MerchantId>,
+    /// armada or shipday
+    pub(crate) provider: Option<Provider>,
+    /// The provider's id of it
+    pub(crate) order: Option<OrderId>,
+    /// All orders
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Of all orders only those of this merchant
+    #[arg(
+        id = "of_merchant",
+        long = "merchant",
+        value_name = "MERCHANT",
+        requires = "all"
+    )]
+    pub(crate) of_merchant: Option<MerchantId>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+    /// Only say what would change
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
+    /// Really do it, for --all
+    #[arg(long, requires = "all")]
+    pub(crate) yes: bool,
+}
+
+/// `hookctl dlq`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetters {
+    /// Show what is in the dead-letter queue
+    #[command(after_long_help = DEAD_LETTERS)]
+    Show(ShowDeadLetters),
+    /// Send what is in the dead-letter queue to the events queue again
+    #[command(after_long_help = REDRIVES)]
+    Redrive(Redrive),
+}
+
+/// `hookctl dlq show`.
+#[derive(Args, Debug)]
+pub(crate) struct ShowDeadLetters {
+    /// Stop after so many
+    #[arg(long, value_name = "NUMBER", default_value = "100")]
+    pub(crate) limit: NonZeroU64,
+}
+
+/// `hookctl dlq redrive`.
+#[derive(Args, Debug)]
+pub(crate) struct Redrive {
+    /// Really do it
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Stop after so many
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) limit: Option<NonZeroU64>,
+}
+
+impl Filters {
+    /// What the table can be asked for.
+    pub(crate) fn of_the_table(&self) -> WebhookFilter {
+        WebhookFilter {
+            states: self.state.clone(),
+            merchant_id: self.merchant.clone(),
+            provider: self.provider,
+            since: self.since,
+            until: self.until,
+        }
+    }
+
+    /// As they would be typed, always in the same way.
+    pub(crate) fn words(&self) -> String {
+        let mut states: Vec<_> = self.state.iter().map(|state| state.as_str()).collect();
+        states.sort_unstable();
+        states.dedup();
+        let states = (!states.is_empty()).then(|| states.join(","));
+        let words = [
+            ("state", states),
+            ("merchant", self.merchant.as_ref().map(ToString::to_string)),
+            ("provider", self.provider.map(|it| it.to_string())),
+            ("since", self.since.map(moment::show)),
+            ("until", self.until.map(moment::show)),
+            ("digest", self.digest.clone()),
+        ];
+        let words = words
+            .into_iter()
+            .filter_map(|(name, value)| Some(format!(" --{name} {}", value?)));
+        words.collect()
+    }
+}
+
+fn state(text: &str) -> Result<RecordState, String> {
+    RecordState::parse(text).ok_or_else(|| {
+        let known = RecordState::ALL.map(RecordState::as_str);
+        format!("use one of {}", known.join(", "))
+    })
+}
+
+fn short_digest(text: &str) -> Result<String, String> {
+    let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    if text.len() == 16 && text.bytes().all(is_hex) {
+        Ok(text.to_owned())
+    } else {
+        Err("give the 16 hexadecimal digits of a log line".to_owned())
+    }
+}

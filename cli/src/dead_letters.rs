@@ -1,0 +1,569 @@
+//! `hookctl dlq`: what could not be applied, and a second chance for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use aws::{DeadLetter, SystemClock, UnreadableMessage, read_message};
+use domain::{
+    Clock as _, EpochMillis, Payload, PortError, QueueMessage, WebhookRecord, short_digest,
+};
+use futures_util::future::join_all;
+use providers::adapter;
+use serde::Serialize;
+
+use crate::arguments::{DeadLetters, Redrive, ShowDeadLetters, StackChoice};
+use crate::moment;
+use crate::output::{Output, OutputError};
+use crate::progress::Progress;
+use crate::stack::{Queues, Stack, StackError};
+
+/// Most messages that one request receives.
+const BATCH: u64 = 10;
+/// After so many requests in a row that brought nothing from before the start, nothing from before it is expected.
+const FRUITLESS_REQUESTS: u32 = 3;
+/// For how long a message that is looked at is hidden, should it not be given back.
+const HIDDEN_WHILE_SHOWN: u16 = 30;
+/// For how long a message that is sent again is hidden: sending takes a second or two.
+const HIDDEN_WHILE_SENT: u16 = 60;
+
+/// Dead letters could not be shown or sent again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeadLetterError {
+    /// Some were not sent again, or could not be deleted after that.
+    #[error("{0} message(s) were not moved, for the reasons above: run it again")]
+    NotMoved(u64),
+    /// Somebody pressed Ctrl-C.
+    #[error("interrupted: what was not moved comes back within {HIDDEN_WHILE_SENT} seconds")]
+    Interrupted,
+    /// Nothing would be told when somebody pressed Ctrl-C.
+    #[error("Ctrl-C cannot be watched for")]
+    Signal(#[source] std::io::Error),
+    /// A queue did not answer.
+    #[error(transparent)]
+    Queue(#[from] PortError),
+    /// The stack cannot be used.
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    /// The result could not be shown.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+/// Runs the command.
+pub(crate) async fn run(
+    command: DeadLetters,
+    choice: &StackChoice,
+    output: Output,
+) -> Result<(), DeadLetterError> {
+    let queues = Stack::open(choice).await?.queues()?;
+    match command {
+        DeadLetters::Show(ShowDeadLetters { limit }) => {
+            let plan = Plan::Show;
+            go_through(&queues, plan, limit.get(), output).await
+        }
+        DeadLetters::Redrive(Redrive { yes, limit }) => {
+            let plan = if yes { Plan::Redrive } else { Plan::DryRun };
+            let limit = limit.map_or(u64::MAX, std::num::NonZero::get);
+            go_through(&queues, plan, limit, output).await
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Plan {
+    Show,
+    DryRun,
+    Redrive,
+}
+
+/// What becomes of a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Fate {
+    Shown,
+    WouldRedrive,
+    Redriven,
+    /// It would only come back.
+    LeftUnreadable,
+    /// It arrived after the start.
+    LeftNew,
+    /// The events queue did not take it.
+    NotSent,
+    /// The events queue took it; it is also still here.
+    NotDeleted,
+}
+
+impl Fate {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Shown => "shown",
+            Self::WouldRedrive => "would redrive",
+            Self::Redriven => "redriven",
+            Self::LeftUnreadable => "left: unreadable",
+            Self::LeftNew => "left: new",
+            Self::NotSent => "not sent",
+            Self::NotDeleted => "sent, not deleted",
+        }
+    }
+
+    /// Whether it is still in the queue, hidden.
+    const fn stays(self) -> bool {
+        match self {
+            Self::Redriven => false,
+            Self::Shown
+            | Self::WouldRedrive
+            | Self::LeftUnreadable
+            | Self::LeftNew
+            | Self::NotSent
+            | Self::NotDeleted => true,
+        }
+    }
+}
+
+/// What is shown of a dead letter: nothing of its text.
+#[derive(Debug, Serialize)]
+struct Letter {
+    message_id: String,
+    fate: Fate,
+    kind: Kind,
+    /// The message group.
+    merchant: Option<String>,
+    sent_at: Option<String>,
+    #[serde(skip)]
+    age: Option<String>,
+    receive_count: u32,
+    /// What log lines call the webhook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    /// A normalized event; its record is in the table.
+    Event,
+    /// A whole record: perhaps its only copy.
+    Record,
+    /// It was written by another version.
+    OtherVersion,
+    /// Nothing of this system.
+    NotOurs,
+}
+
+impl Kind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Record => "record",
+            Self::OtherVersion => "other version",
+            Self::NotOurs => "not ours",
+        }
+    }
+}
+
+impl Letter {
+    fn new(letter: &DeadLetter, now: EpochMillis, fate: Fate) -> Self {
+        let read = read_message(&letter.body);
+        let (kind, webhook, order) = match &read {
+            Ok(QueueMessage {
+                payload: Payload::Event(forwarded),
+                ..
+            }) => (
+                Kind::Event,
+                Some(short_digest(forwarded.webhook_pk.as_str())),
+                Some(forwarded.event.order_key().to_string()),
+            ),
+            Ok(QueueMessage {
+                payload: Payload::Record(record),
+                ..
+            }) => (
+                Kind::Record,
+                Some(short_digest(record.webhook_pk.as_str())),
+                order_of(record),
+            ),
+            Err(UnreadableMessage::UnknownVersion(_)) => (Kind::OtherVersion, None, None),
+            Err(UnreadableMessage::NotOurs) => (Kind::NotOurs, None, None),
+        };
+        Self {
+            message_id: letter.message_id.clone(),
+            fate,
+            kind,
+            merchant: letter.group.clone(),
+            sent_at: letter.sent_at.map(moment::show),
+            age: letter.sent_at.map(|sent| age(now, sent)),
+            receive_count: letter.receive_count,
+            webhook,
+            order,
+        }
+    }
+}
+
+fn order_of(record: &WebhookRecord) -> Option<String> {
+    let webhook = record.webhook().ok()?;
+    let order = adapter(record.provider).read(&webhook).order;
+    order.map(|order| order.to_string())
+}
+
+/// In the largest unit that fits.
+fn age(now: EpochMillis, sent: EpochMillis) -> String {
+    let seconds = now.since(sent).as_millis() / 1_000;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..86_400 => format!("{} h", seconds / 3_600),
+        86_400.. => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// A line about a dead letter.
+#[derive(Serialize)]
+struct Line {
+    message: Letter,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Letter {
+            message_id,
+            fate,
+            kind,
+            merchant,
+            age,
+            receive_count,
+            webhook,
+            order,
+            ..
+        } = &self.message;
+        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        write!(
+            f,
+            "{:<17}  {message_id}  {:<13}  {:>6}  received {receive_count}x  {}",
+            fate.as_str(),
+            kind.as_str(),
+            or_dash(age),
+            or_dash(merchant),
+        )?;
+        for more in [webhook, order].into_iter().flatten() {
+            write!(f, "  {more}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The end of the list.
+#[derive(Debug, Default, Serialize)]
+struct Total {
+    summary: Sum,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Sum {
+    messages: u64,
+    fates: BTreeMap<Fate, u64>,
+    /// Whether `--limit` ended it, so that there may be more.
+    at_limit: bool,
+}
+
+impl Total {
+    fn count(&mut self, fate: Fate) {
+        self.summary.messages += 1;
+        *self.summary.fates.entry(fate).or_default() += 1;
+    }
+
+    fn failures(&self) -> u64 {
+        let of = |fate| self.summary.fates.get(&fate).copied().unwrap_or_default();
+        of(Fate::NotSent) + of(Fate::NotDeleted)
+    }
+}
+
+impl fmt::Display for Total {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} message(s)", self.summary.messages)?;
+        for (n, (fate, count)) in self.summary.fates.iter().enumerate() {
+            let separator = if n == 0 { ": " } else { ", " };
+            write!(f, "{separator}{count} {}", fate.as_str())?;
+        }
+        let end = if self.summary.at_limit {
+            ", and perhaps more"
+        } else {
+            ""
+        };
+        f.write_str(end)
+    }
+}
+
+/// Meets every dead letter once, and gives back what stays.
+async fn go_through(
+    queues: &Queues,
+    plan: Plan,
+    limit: u64,
+    output: Output,
+) -> Result<(), DeadLetterError> {
+    let about = queues.dead_letters.waiting().await?.min(limit);
+    let progress = Progress::new(output, about);
+    let mut run = Run {
+        queues,
+        plan,
+        started: SystemClock.now_ms(),
+        progress: &progress,
+        total: Total::default(),
+        met: BTreeSet::new(),
+        hidden: BTreeMap::new(),
+    };
+    let result = tokio::select! {
+        result = run.go_on(limit) => result,
+        signal = tokio::signal::ctrl_c() => Err(match signal {
+            Ok(()) => DeadLetterError::Interrupted,
+            Err(error) => DeadLetterError::Signal(error),
+        }),
+    };
+    progress.end();
+    let Run { total, hidden, .. } = run;
+    let handles: Vec<&str> = hidden.values().map(String::as_str).collect();
+    let given_back = queues.dead_letters.give_back(&handles).await;
+    output.result(&total)?;
+    result?;
+    given_back?;
+    if plan == Plan::DryRun {
+        output.message("nothing was sent: add --yes to do it");
+    }
+    match total.failures() {
+        0 => Ok(()),
+        failures => Err(DeadLetterError::NotMoved(failures)),
+    }
+}
+
+struct Run<'a> {
+    queues: &'a Queues,
+    plan: Plan,
+    started: EpochMillis,
+    progress: &'a Progress,
+    total: Total,
+    /// The ids of the messages that were met.
+    met: BTreeSet<String>,
+    /// What stays, by id, with the newest receipt handle.
+    hidden: BTreeMap<String, String>,
+}
+
+impl Run<'_> {
+    async fn go_on(&mut self, limit: u64) -> Result<(), DeadLetterError> {
+        let hidden_seconds = match self.plan {
+            Plan::Show | Plan::DryRun => HIDDEN_WHILE_SHOWN,
+            Plan::Redrive => HIDDEN_WHILE_SENT,
+        };
+        let mut fruitless = 0;
+        while fruitless < FRUITLESS_REQUESTS {
+            let room = limit.saturating_sub(self.total.summary.messages).min(BATCH);
+            if room == 0 {
+                self.total.summary.at_limit = true;
+                return Ok(());
+            }
+            let most = u8::try_from(room).unwrap_or(1);
+            let letters = self
+                .queues
+                .dead_letters
+                .receive(most, hidden_seconds)
+                .await?;
+            if letters.is_empty() {
+                return Ok(());
+            }
+            let (first, again): (Vec<_>, Vec<_>) = letters
+                .into_iter()
+                .partition(|letter| self.met.insert(letter.message_id.clone()));
+            for letter in again {
+                self.hidden.insert(letter.message_id, letter.receipt_handle);
+            }
+            // Others may arrive faster than they are met, without end.
+            fruitless = if first.iter().all(|letter| self.is_new(letter)) {
+                fruitless + 1
+            } else {
+                0
+            };
+            self.handle(first).await?;
+        }
+        Ok(())
+    }
+
+    fn is_new(&self, letter: &DeadLetter) -> bool {
+        letter.sent_at.is_some_and(|sent| sent > self.started)
+    }
+
+    async fn handle(&mut self, letters: Vec<DeadLetter>) -> Result<(), DeadLetterError> {
+        // Until it is known what becomes of them they are ours to give back.
+        for letter in &letters {
+            self.hidden
+                .insert(letter.message_id.clone(), letter.receipt_handle.clone());
+        }
+        let fates = join_all(letters.iter().map(|letter| self.fate(letter))).await;
+        let now = SystemClock.now_ms();
+        for (letter, fate) in letters.iter().zip(fates) {
+            if !fate.stays() {
+                self.hidden.remove(&letter.message_id);
+            }
+            self.total.count(fate);
+            self.progress.advance(1);
+            let message = Letter::new(letter, now, fate);
+            self.progress.result(&Line { message })?;
+        }
+        Ok(())
+    }
+
+    async fn fate(&self, letter: &DeadLetter) -> Fate {
+        let message = match (self.plan, read_message(&letter.body)) {
+            (Plan::Show, _) => return Fate::Shown,
+            (Plan::DryRun | Plan::Redrive, Err(_)) => return Fate::LeftUnreadable,
+            (Plan::DryRun | Plan::Redrive, Ok(message)) => message,
+        };
+        if self.is_new(letter) {
+            return Fate::LeftNew;
+        }
+        if self.plan == Plan::DryRun {
+            return Fate::WouldRedrive;
+        }
+        self.redrive(letter, &message).await
+    }
+
+    /// First sent, then deleted: in between it is in both queues, and never in none.
+    async fn redrive(&self, letter: &DeadLetter, message: &QueueMessage) -> Fate {
+        let own = message.merchant_id().as_str();
+        let group = letter.group.as_deref().unwrap_or(own);
+        if let Err(error) = self.queues.events.send_text(&letter.body, group).await {
+            self.say(letter, &error);
+            return Fate::NotSent;
+        }
+        match self
+            .queues
+            .dead_letters
+            .delete(&letter.receipt_handle)
+            .await
+        {
+            Ok(()) => Fate::Redriven,
+            Err(error) => {
+                self.say(letter, &error);
+                Fate::NotDeleted
+            }
+        }
+    }
+
+    fn say(&self, letter: &DeadLetter, error: &PortError) {
+        let id = &letter.message_id;
+        self.progress
+            .message(format_args!("{id}: {}", error.with_causes()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{
+        Details, EpochMillis, MerchantId, OrderEvent, OrderId, Provider, ProviderWord, Sha256Hex,
+        WebhookKey,
+    };
+    use expect_test::expect;
+
+    use super::*;
+
+    fn event() -> String {
+        let event = OrderEvent {
+            merchant_id: MerchantId::parse("shop-1").unwrap(),
+            provider: Provider::Armada,
+            order_id: OrderId::parse("A1").unwrap(),
+            occurred_at_ms: EpochMillis::new(1_767_816_000_000),
+            received_at_ms: EpochMillis::new(1_767_816_000_120),
+            word: ProviderWord {
+                event: None,
+                status: Some("completed".to_owned()),
+            },
+            status: Some(domain::Status::Delivered),
+            status_reason: None,
+            provider_event_id: None,
+            details: Details {
+                tracking_url: Some("https://example.com/amina".to_owned()),
+                ..Details::default()
+            },
+        };
+        let key = WebhookKey::parse("armada#shop-1#order.updated#wh_1").unwrap();
+        serde_json::to_string(&QueueMessage::event(key, Sha256Hex::of(b""), event)).unwrap()
+    }
+
+    fn letter(body: &str, group: Option<&str>) -> DeadLetter {
+        DeadLetter {
+            message_id: "0b9c".to_owned(),
+            receipt_handle: "handle".to_owned(),
+            body: body.to_owned(),
+            group: group.map(str::to_owned),
+            sent_at: Some(EpochMillis::new(1_767_816_000_000)),
+            receive_count: 51,
+        }
+    }
+
+    fn line(letter: &DeadLetter, fate: Fate) -> Line {
+        let now = EpochMillis::new(1_767_816_000_000 + 7_300_000);
+        Line {
+            message: Letter::new(letter, now, fate),
+        }
+    }
+
+    #[test]
+    fn a_dead_letter_is_shown_without_its_text() {
+        let lines = [
+            line(&letter(&event(), Some("shop-1")), Fate::Shown),
+            line(
+                &letter(r#"{"schema_version":2}"#, None),
+                Fate::LeftUnreadable,
+            ),
+            line(&letter("amina", Some("shop-1")), Fate::Shown),
+        ];
+        let shown: Vec<_> = lines.iter().map(ToString::to_string).collect();
+
+        expect![[r#"
+            shown              0b9c  event             2 h  received 51x  shop-1  2f97ecd3ff7f5b61  shop-1#armada#A1
+            left: unreadable   0b9c  other version     2 h  received 51x  -
+            shown              0b9c  not ours          2 h  received 51x  shop-1"#]].assert_eq(&shown.join("\n"));
+        expect![[r#"{"message":{"message_id":"0b9c","fate":"shown","kind":"event","merchant":"shop-1","sent_at":"2026-01-07T20:00:00.000Z","receive_count":51,"webhook":"2f97ecd3ff7f5b61","order":"shop-1#armada#A1"}}"#]].assert_eq(&serde_json::to_string(&lines[0]).unwrap());
+        for line in &lines {
+            let both = format!("{line}{}", serde_json::to_string(line).unwrap());
+            assert!(!both.contains("amina"));
+        }
+    }
+
+    #[test]
+    fn an_age_is_told_in_the_largest_unit_that_fits() {
+        let told = [0, 59, 60, 3_599, 3_600, 86_399, 86_400].map(|seconds| {
+            let sent = EpochMillis::new(1_000_000);
+            age(EpochMillis::new(1_000_000 + seconds * 1_000), sent)
+        });
+
+        assert_eq!(
+            told,
+            ["0 s", "59 s", "1 min", "59 min", "1 h", "23 h", "1 d"]
+        );
+        assert_eq!(
+            age(EpochMillis::new(0), EpochMillis::new(1)),
+            "0 s",
+            "the queue's clock may be ahead"
+        );
+    }
+
+    #[test]
+    fn only_what_was_not_moved_is_a_failure() {
+        let mut total = Total::default();
+        for fate in [
+            Fate::Redriven,
+            Fate::Redriven,
+            Fate::LeftUnreadable,
+            Fate::LeftNew,
+            Fate::NotSent,
+            Fate::NotDeleted,
+        ] {
+            total.count(fate);
+        }
+
+        assert_eq!(total.failures(), 2);
+        assert_eq!(
+            total.to_string(),
+            "6 message(s): 2 redriven, 1 left: unreadable, 1 left: new, 1 not sent, 1 sent, not deleted"
+        );
+    }
+}
