@@ -12,6 +12,7 @@
 )]
 
 mod bootstraps;
+mod repair;
 mod stack;
 mod webhooks;
 
@@ -22,6 +23,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use stack::Stack;
 
 fn main() -> ExitCode {
+    if repair::is_hookctl() {
+        return hookctl::run();
+    }
     let arguments = Arguments::from_args();
     if arguments.list {
         return libtest_mimic::run(&arguments, all(None)).exit_code();
@@ -36,7 +40,10 @@ type Test = fn(&Stack);
 
 /// Every test of this binary.
 fn all(stack: Option<&Arc<Stack>>) -> Vec<Trial> {
-    let tests = bootstraps::TESTS.iter().chain(webhooks::TESTS);
+    let tests = bootstraps::TESTS
+        .iter()
+        .chain(webhooks::TESTS)
+        .chain(repair::TESTS);
     tests
         .map(|(name, test)| {
             let stack = stack.cloned();

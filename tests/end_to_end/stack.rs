@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use aws::{InstallationsTable, OrdersTable};
+use aws::{InstallationsTable, OrdersTable, WebhooksTable};
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
     Credential, CredentialDigest, EpochMillis, Installation, InstallationState, MerchantId,
@@ -202,8 +203,46 @@ impl Stack {
             .collect()
     }
 
-    fn orders(&self) -> OrdersTable {
+    pub(crate) fn orders(&self) -> OrdersTable {
         OrdersTable::new(self.dynamodb.clone(), self.output("OrdersTableName"))
+    }
+
+    pub(crate) fn webhooks(&self) -> WebhooksTable {
+        WebhooksTable::new(self.dynamodb.clone(), self.output("WebhooksTableName"))
+    }
+
+    /// Puts a text into the dead-letter queue.
+    pub(crate) fn bury(&self, body: &str, group: &str) {
+        let send = self
+            .sqs
+            .send_message()
+            .queue_url(self.output("DeadLetterQueueUrl"))
+            .message_body(body)
+            .message_group_id(group);
+        self.wait_for(send.send()).unwrap();
+    }
+
+    /// Makes the body of a record unreadable.
+    pub(crate) fn damage_body(&self, key: &str) {
+        let update = self
+            .dynamodb
+            .update_item()
+            .table_name(self.output("WebhooksTableName"))
+            .key("pk", AttributeValue::S(key.to_owned()))
+            .update_expression("SET body = :body")
+            .expression_attribute_values(":body", AttributeValue::B(Blob::new([0xff])));
+        self.wait_for(update.send()).unwrap();
+    }
+
+    /// A `hookctl` for this stack, as its operator would have it.
+    pub(crate) fn hookctl(&self) -> std::process::Command {
+        let stack = self.stack.lock().unwrap();
+        let stack = stack.as_ref().expect("it is not stopped yet");
+        let mut hookctl = crate::repair::hookctl();
+        hookctl
+            .env("AWS_ENDPOINT_URL", stack.endpoint())
+            .env("HOOKCTL_STACK_NAME", stack.stack_name());
+        hookctl
     }
 }
 

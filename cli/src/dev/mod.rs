@@ -184,6 +184,11 @@ impl LocalStack {
         &self.emulator.endpoint
     }
 
+    /// The name that its CloudFormation stack has.
+    pub const fn stack_name(&self) -> &'static str {
+        deployment::STACK_NAME
+    }
+
     /// The outputs of the template: names of tables and functions, URLs of queues.
     pub const fn outputs(&self) -> &BTreeMap<String, String> {
         &self.deployed.outputs
