@@ -15,6 +15,9 @@ pub(crate) use repair::{
     ShowWebhook, Webhook,
 };
 
+/// Over the options that every command has.
+const GLOBAL: &str = "Options of every command";
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
@@ -36,7 +39,7 @@ pub(crate) struct Arguments {
 #[derive(Args, Debug)]
 pub(crate) struct Global {
     /// Write the result as one JSON object on stdout, a long list as one a line, and everything else to stderr
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) stack: StackChoice,
@@ -46,13 +49,13 @@ pub(crate) struct Global {
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct StackChoice {
     /// The deployed CloudFormation stack to use, instead of the local one
-    #[arg(long, global = true, value_name = "NAME", env = "HOOKCTL_STACK_NAME")]
+    #[arg(long, global = true, value_name = "NAME", env = "HOOKCTL_STACK_NAME", help_heading = GLOBAL)]
     pub(crate) stack_name: Option<String>,
     /// Its region, instead of AWS_REGION or the profile's
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) region: Option<String>,
     /// The AWS profile to use, instead of AWS_PROFILE
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) profile: Option<String>,
 }
 

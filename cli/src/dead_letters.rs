@@ -456,13 +456,23 @@ impl Run<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use aws::{DeadLetterQueue, EventsQueue};
+    use aws_smithy_runtime_api::client::http::{
+        HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+    };
+    use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+    use aws_smithy_types::body::SdkBody;
     use domain::{
         Details, EpochMillis, MerchantId, OrderEvent, OrderId, Provider, ProviderWord, Sha256Hex,
         WebhookKey,
     };
     use expect_test::expect;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::sdk;
 
     fn event() -> String {
         let event = OrderEvent {
@@ -502,6 +512,241 @@ mod tests {
         let now = EpochMillis::new(1_767_816_000_000 + 7_300_000);
         Line {
             message: Letter::new(letter, now, fate),
+        }
+    }
+
+    /// Two queues in memory, as far as this command asks them: SQS's JSON protocol.
+    #[derive(Debug, Default)]
+    struct Sqs {
+        dead: Vec<Message>,
+        /// Message groups and texts in the events queue.
+        events: Vec<(String, String)>,
+        /// What is put into the dead-letter queue whenever something is received from it.
+        inflow: Option<&'static str>,
+        /// Whether the consumer buries everything again at once.
+        comes_back: bool,
+        /// Calls that fail.
+        refused: Vec<&'static str>,
+        receives: usize,
+    }
+
+    #[derive(Clone, Debug)]
+    struct Message {
+        id: String,
+        body: String,
+        sent_at: EpochMillis,
+        hidden: bool,
+    }
+
+    const LONG_AGO: EpochMillis = EpochMillis::new(1_767_816_000_000);
+    const TOMORROW: EpochMillis = EpochMillis::new(32_503_680_000_000);
+
+    impl Sqs {
+        fn bury(&mut self, body: &str, sent_at: EpochMillis) {
+            self.dead.push(Message {
+                id: format!("message-{}", self.dead.len() + self.events.len()),
+                body: body.to_owned(),
+                sent_at,
+                hidden: false,
+            });
+        }
+
+        fn answer(&mut self, call: &str, asked: &Value) -> Option<Value> {
+            let text = |name: &str| asked[name].as_str().unwrap_or_default().to_owned();
+            if self.refused.contains(&call) {
+                return None;
+            }
+            Some(match call {
+                "GetQueueAttributes" => {
+                    json!({ "Attributes": { "ApproximateNumberOfMessages": "3" } })
+                }
+                "ReceiveMessage" => self.receive(&asked["MaxNumberOfMessages"]),
+                "SendMessage" => {
+                    let body = text("MessageBody");
+                    self.events.push((text("MessageGroupId"), body.clone()));
+                    if self.comes_back {
+                        self.bury(&body, TOMORROW);
+                    }
+                    json!({ "MessageId": "sent", "MD5OfMessageBody": "" })
+                }
+                "DeleteMessage" => {
+                    let handle = text("ReceiptHandle");
+                    self.dead.retain(|message| message.id != handle);
+                    json!({})
+                }
+                "ChangeMessageVisibilityBatch" => {
+                    for entry in asked["Entries"].as_array().unwrap() {
+                        for message in &mut self.dead {
+                            message.hidden &= entry["ReceiptHandle"] != message.id.as_str();
+                        }
+                    }
+                    json!({ "Successful": [], "Failed": [] })
+                }
+                other => panic!("{other} is not needed"),
+            })
+        }
+
+        fn receive(&mut self, most: &Value) -> Value {
+            self.receives += 1;
+            assert!(self.receives < 1_000, "it goes on without end");
+            if let Some(body) = self.inflow {
+                self.bury(body, TOMORROW);
+            }
+            let most = usize::try_from(most.as_u64().unwrap()).unwrap();
+            let visible = self.dead.iter_mut().filter(|message| !message.hidden);
+            let received = visible.take(most).map(|message| {
+                message.hidden = true;
+                json!({
+                    "MessageId": message.id,
+                    "ReceiptHandle": message.id,
+                    "Body": message.body,
+                    "Attributes": {
+                        "SentTimestamp": message.sent_at.to_string(),
+                        "ApproximateReceiveCount": "1",
+                    },
+                })
+            });
+            json!({ "Messages": received.collect::<Vec<_>>() })
+        }
+    }
+
+    /// The queues instead of a network.
+    #[derive(Clone, Debug)]
+    struct Connector(Arc<Mutex<Sqs>>);
+
+    impl HttpConnector for Connector {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            let target = request.headers().get("x-amz-target").unwrap();
+            let call = target.strip_prefix("AmazonSQS.").unwrap();
+            let asked = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+            let (status, answer) = match self.0.lock().unwrap().answer(call, &asked) {
+                Some(answer) => (200, answer),
+                None => (403, json!({ "__type": "AccessDeniedException" })),
+            };
+            let body = SdkBody::from(answer.to_string());
+            HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), body)))
+        }
+    }
+
+    fn queues(sqs: &Arc<Mutex<Sqs>>) -> Queues {
+        let connector = SharedHttpConnector::new(Connector(Arc::clone(sqs)));
+        let http = http_client_fn(move |_, _| connector.clone());
+        let config = sdk::local("http://127.0.0.1:1")
+            .into_builder()
+            .http_client(http)
+            .build();
+        let client = aws_sdk_sqs::Client::new(&config);
+        Queues {
+            events: EventsQueue::new(client.clone(), "http://127.0.0.1:1/events"),
+            dead_letters: DeadLetterQueue::new(client, "http://127.0.0.1:1/dead"),
+        }
+    }
+
+    /// Goes through the queue; gives what came out, what is left, and what became of the messages.
+    async fn gone_through(
+        plan: Plan,
+        limit: u64,
+        prepare: impl FnOnce(&mut Sqs),
+    ) -> (Result<(), DeadLetterError>, Sqs) {
+        let sqs = Arc::new(Mutex::new(Sqs::default()));
+        prepare(&mut sqs.lock().unwrap());
+        let queues = queues(&sqs);
+        let result = go_through(&queues, plan, limit, Output::discarded()).await;
+        drop(queues);
+        let mut left = sqs.lock().unwrap();
+        (result, std::mem::take(&mut left))
+    }
+
+    fn texts(messages: &[Message]) -> Vec<&str> {
+        messages.iter().map(|it| it.body.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_redrive_sends_as_it_is_what_can_be_read_and_gives_back_the_rest() {
+        let (result, sqs) = gone_through(Plan::Redrive, u64::MAX, |sqs| {
+            for body in [&event(), "poison", r#"{"schema_version":2}"#] {
+                sqs.bury(body, LONG_AGO);
+            }
+        })
+        .await;
+
+        result.unwrap();
+        assert_eq!(
+            sqs.events,
+            [("shop-1".to_owned(), event())],
+            "in the merchant's group although the dead letter had none"
+        );
+        assert_eq!(texts(&sqs.dead), ["poison", r#"{"schema_version":2}"#]);
+        assert!(sqs.dead.iter().all(|message| !message.hidden));
+    }
+
+    #[tokio::test]
+    async fn looking_moves_nothing_and_hides_nothing_for_longer_than_the_look() {
+        for plan in [Plan::Show, Plan::DryRun] {
+            let (result, sqs) = gone_through(plan, u64::MAX, |sqs| {
+                (0..25).for_each(|_| sqs.bury(&event(), LONG_AGO));
+            })
+            .await;
+
+            result.unwrap();
+            assert_eq!((sqs.dead.len(), sqs.events.len()), (25, 0));
+            assert!(sqs.dead.iter().all(|message| !message.hidden), "{plan:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_limit_is_kept() {
+        let (result, sqs) = gone_through(Plan::Redrive, 13, |sqs| {
+            (0..25).for_each(|_| sqs.bury(&event(), LONG_AGO));
+        })
+        .await;
+
+        result.unwrap();
+        assert_eq!((sqs.dead.len(), sqs.events.len()), (12, 13));
+        assert!(sqs.dead.iter().all(|message| !message.hidden));
+    }
+
+    #[tokio::test]
+    async fn a_message_that_comes_back_at_once_is_sent_once() {
+        let (result, sqs) = gone_through(Plan::Redrive, u64::MAX, |sqs| {
+            (0..25).for_each(|_| sqs.bury(&event(), LONG_AGO));
+            sqs.comes_back = true;
+        })
+        .await;
+
+        result.unwrap();
+        assert_eq!((sqs.dead.len(), sqs.events.len()), (25, 25));
+    }
+
+    #[tokio::test]
+    async fn an_inflow_without_end_does_not_keep_a_command_busy_without_end() {
+        for plan in [Plan::Show, Plan::DryRun, Plan::Redrive] {
+            let (result, sqs) = gone_through(plan, u64::MAX, |sqs| {
+                sqs.bury(&event(), LONG_AGO);
+                sqs.inflow = Some("poison");
+            })
+            .await;
+
+            result.unwrap();
+            assert_eq!(sqs.events.len(), usize::from(plan == Plan::Redrive));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_not_sent_stays_and_what_was_not_deleted_is_told() {
+        for (refused, sent) in [("SendMessage", 0), ("DeleteMessage", 2)] {
+            let (result, sqs) = gone_through(Plan::Redrive, u64::MAX, |sqs| {
+                (0..2).for_each(|_| sqs.bury(&event(), LONG_AGO));
+                sqs.refused = vec![refused];
+            })
+            .await;
+
+            assert!(
+                matches!(result, Err(DeadLetterError::NotMoved(2))),
+                "{refused}"
+            );
+            assert_eq!((sqs.dead.len(), sqs.events.len()), (2, sent), "{refused}");
+            assert!(sqs.dead.iter().all(|message| !message.hidden), "{refused}");
         }
     }
 

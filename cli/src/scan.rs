@@ -191,7 +191,7 @@ mod tests {
 
     /// Reads on; `broken` is the item at which handling fails.
     async fn read(reading: &Reading, broken: Option<u16>) -> (Result<End, ScanError>, Vec<u16>) {
-        let progress = Progress::none(Output::new(true));
+        let progress = Progress::none(Output::discarded());
         let scan = Scan::open(reading, "test", &progress).unwrap();
         let met = RefCell::new(Vec::new());
         let end = scan
@@ -265,9 +265,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_reached_limit_reads_and_pays_no_further_page() {
+        let progress = Progress::none(Output::discarded());
+        let one = Reading {
+            segments: NonZeroU16::new(SEGMENTS),
+            resume: None,
+            limit: NonZeroU64::new(1),
+        };
+        let scan = Scan::open(&one, "test", &progress).unwrap();
+        let pages = Cell::new(0);
+
+        let end = scan
+            .run(
+                async |part| {
+                    pages.set(pages.get() + 1);
+                    Ok(page(part))
+                },
+                async |_| Ok::<_, ScanError>(()),
+            )
+            .await;
+
+        assert_eq!((end.unwrap(), pages.get()), (End::AtLimit, 1));
+    }
+
+    #[tokio::test]
     async fn a_table_that_does_not_answer_ends_the_run_and_keeps_the_position() {
         let reading = reading("no-answer", None);
-        let progress = Progress::none(Output::new(true));
+        let progress = Progress::none(Output::discarded());
         let scan = Scan::open(&reading, "test", &progress).unwrap();
         let no_answer = || PortError {
             call: "scan",
