@@ -102,9 +102,9 @@ pub(crate) struct Filters {
     /// Only the one with this digest: the 16 digits that a log line has in `webhook`
     #[arg(long, value_name = "DIGITS", value_parser = short_digest)]
     pub(crate) digest: Option<String>,
-    /// The records in the timeline of this order, written <MERCHANT>#<PROVIDER>#<ORDER>. A record that has not
-    /// become an event is in no timeline
-    #[arg(long, value_name = "ORDER", conflicts_with_all = ["merchant", "provider", "since", "until", "digest", "resume", "segments"])]
+    /// The records in the timeline of this order, as lists show it; quote it because of the #. A record that has
+    /// not become an event is in no timeline
+    #[arg(long, value_name = "MERCHANT#PROVIDER#ORDER", conflicts_with_all = ["merchant", "provider", "since", "until", "digest", "resume", "segments"])]
     pub(crate) order: Option<OrderKey>,
 }
 
@@ -291,5 +291,39 @@ fn short_digest(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("give the 16 hexadecimal digits of a log line".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_have_the_same_words_however_they_were_typed() {
+        let filters = Filters {
+            state: vec![RecordState::Unmapped, RecordState::Parked],
+            merchant: MerchantId::parse("shop-1").ok(),
+            provider: Some(Provider::Armada),
+            since: Some(EpochMillis::new(0)),
+            until: Some(EpochMillis::new(1)),
+            digest: Some("0123456789abcdef".to_owned()),
+            order: None,
+        };
+        let other_order = Filters {
+            state: vec![
+                RecordState::Parked,
+                RecordState::Unmapped,
+                RecordState::Parked,
+            ],
+            ..filters.clone()
+        };
+
+        assert_eq!(
+            filters.words(),
+            " --state parked,unmapped --merchant shop-1 --provider armada --since 1970-01-01T00:00:00.000Z \
+             --until 1970-01-01T00:00:00.001Z --digest 0123456789abcdef"
+        );
+        assert_eq!(other_order.words(), filters.words());
+        assert_eq!(Filters::default().words(), "");
     }
 }

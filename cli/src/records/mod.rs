@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use aws::{RecordChange, StoredWebhook, SystemClock, WebhookParts};
 use domain::{
-    Clock as _, DismissalReason, Millis, OrderKey, Orders as _, PortError, RecordState,
-    short_digest,
+    Clock as _, DismissalReason, MAX_EVENTS_PER_ORDER, Millis, OrderKey, Orders as _, PortError,
+    RecordState, short_digest,
 };
 
 use crate::arguments::{
@@ -300,6 +300,11 @@ impl Records {
             if filters.state.is_empty() || stored.state.is_some_and(in_state) {
                 total.count(deed.to(&stored, &progress).await?);
             }
+        }
+        if entries.len() > MAX_EVENTS_PER_ORDER {
+            self.output.message(format_args!(
+                "the order has more than {MAX_EVENTS_PER_ORDER} events: the webhooks of later ones were left out"
+            ));
         }
         if expired > 0 {
             self.output.message(format_args!(
