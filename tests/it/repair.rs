@@ -146,6 +146,29 @@ async fn a_replay_never_makes_a_ghost_and_never_replays_another_body() {
 }
 
 #[tokio::test]
+async fn a_change_whose_answer_was_lost_is_the_operators_own_when_the_client_makes_it_again() {
+    let (_database, table, record) = table_with(RecordState::Unmapped).await;
+    for _ in 0..2 {
+        let replayed = table.replay(&record, RecordState::Unmapped, NOW).await;
+        assert_eq!(replayed.unwrap(), RecordChange::Made);
+    }
+    let later = NOW + Millis::new(1);
+    let another = table.replay(&record, RecordState::Unmapped, later).await;
+    assert_eq!(another.unwrap(), RecordChange::NotAsSeen);
+
+    let key = record.webhook_pk.as_str();
+    for _ in 0..2 {
+        let dismissed = dismiss(&table, key, RecordState::Pending).await;
+        assert_eq!(dismissed, RecordChange::Made);
+    }
+    let reason = DismissalReason::parse("another reason").unwrap();
+    let another = table
+        .dismiss(key, RecordState::Pending, &reason, EXPIRY)
+        .await;
+    assert_eq!(another.unwrap(), RecordChange::NotAsSeen);
+}
+
+#[tokio::test]
 async fn the_claim_after_a_replay_is_the_first_one_with_the_first_delay() {
     let (_database, table, record) = table_with(RecordState::Pending).await;
     let key = &record.webhook_pk;

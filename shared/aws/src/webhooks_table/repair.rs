@@ -2,12 +2,13 @@
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use domain::{
-    BodySha256, CloseOutcome, DismissalReason, EpochMillis, MerchantId, OrderKey, PortError,
-    Provider, RecordState, WebhookRecord,
+    BodySha256, DismissalReason, EpochMillis, MerchantId, OrderKey, PortError, Provider,
+    RecordState, WebhookRecord,
 };
 
-use super::{Item, WebhooksTable, closed, count, number, read, string, text, time};
+use super::{Item, WebhooksTable, count, number, read, string, text, time};
 use crate::error::port_error;
 use crate::scan::{Page, Part, approximate_count, page, scan};
 
@@ -196,7 +197,13 @@ impl WebhooksTable {
             .expression_attribute_values(":shard", text(&record.pending_shard().to_string()))
             .expression_attribute_values(":now", number(now.as_millis()))
             .expression_attribute_values(":zero", number(0));
-        changed("webhook replay", update.send().await.map(|_| ()))
+        let update = update
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        changed("webhook replay", update.send().await.map(|_| ()), |item| {
+            string(item, "state") == Some(RecordState::Pending.as_str())
+                && string(item, "body_sha256") == Some(record.body_sha256.as_str())
+                && time(item, "due_at_ms") == Some(now)
+        })
     }
 
     /// Dismisses a record if it is in the state that was seen: it leaves the index and may expire.
@@ -225,18 +232,40 @@ impl WebhooksTable {
             .expression_attribute_values(":dismissed", text(RecordState::Dismissed.as_str()))
             .expression_attribute_values(":reason", text(reason.as_str()))
             .expression_attribute_values(":expires_at", number(expires_at.as_seconds()));
-        changed("webhook dismissal", update.send().await.map(|_| ()))
+        let update = update
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        changed(
+            "webhook dismissal",
+            update.send().await.map(|_| ()),
+            |item| {
+                string(item, "state") == Some(RecordState::Dismissed.as_str())
+                    && string(item, "close_reason") == Some(reason.as_str())
+                    && item.get("expires_at") == Some(&number(expires_at.as_seconds()))
+            },
+        )
     }
 }
 
+/// A failed condition is an answer: the record is not as it was seen. Unless `is_mine` says that this very change
+/// made it so: its answer was lost, and the client made it again.
 fn changed<R>(
     call: &'static str,
     update: Result<(), SdkError<UpdateItemError, R>>,
+    is_mine: impl FnOnce(&Item) -> bool,
 ) -> Result<RecordChange, PortError> {
-    Ok(match closed(call, update)? {
-        CloseOutcome::Closed => RecordChange::Made,
-        CloseOutcome::NothingToClose => RecordChange::NotAsSeen,
-    })
+    let Err(error) = update else {
+        return Ok(RecordChange::Made);
+    };
+    match error.as_service_error() {
+        Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+            Ok(if failed.item.as_ref().is_some_and(is_mine) {
+                RecordChange::Made
+            } else {
+                RecordChange::NotAsSeen
+            })
+        }
+        _ => Err(port_error(call, &error)),
+    }
 }
 
 fn stored(item: &Item) -> Option<StoredWebhook> {
