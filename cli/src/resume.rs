@@ -212,11 +212,27 @@ fn file_error(path: &Path, source: io::Error) -> ResumeError {
 mod tests {
     use super::*;
 
-    /// A folder of its own for each test.
-    fn file(test: &str) -> PathBuf {
+    /// A file in a folder of its own, which is gone with the test.
+    struct File(PathBuf);
+
+    impl Drop for File {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(self.0.parent().unwrap());
+        }
+    }
+
+    impl std::ops::Deref for File {
+        type Target = Path;
+
+        fn deref(&self) -> &Path {
+            &self.0
+        }
+    }
+
+    fn file(test: &str) -> File {
         let folder = std::env::temp_dir().join(format!("hookctl-{}-{test}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        folder.join("resume.json")
+        File(folder.join("resume.json"))
     }
 
     fn item(key: &str) -> Reached {
@@ -264,7 +280,7 @@ mod tests {
                 }
               ]
             }"#]]
-        .assert_eq(&fs::read_to_string(&file).unwrap());
+        .assert_eq(&fs::read_to_string(&*file).unwrap());
         positions.delete().unwrap();
     }
 
@@ -272,7 +288,7 @@ mod tests {
     fn the_file_of_other_work_is_refused_and_left_alone() {
         let file = file("refused");
         Positions::open(Some(&file), "webhook list on t", Some(3)).unwrap();
-        let before = fs::read(&file).unwrap();
+        let before = fs::read(&*file).unwrap();
         let refusal = |work, segments| {
             let error = Positions::open(Some(&file), work, segments).unwrap_err();
             let path = file.display().to_string();
@@ -288,7 +304,7 @@ mod tests {
             refusal("webhook list on t", Some(4)),
             "the resume file `FILE` was begun with --segments 3: give the same number, or none"
         );
-        assert_eq!(fs::read(&file).unwrap(), before);
+        assert_eq!(fs::read(&*file).unwrap(), before);
         for (text, why) in [
             ("poison", "no JSON"),
             (
@@ -300,7 +316,7 @@ mod tests {
                 "nothing to read, yet not done",
             ),
         ] {
-            fs::write(&file, text).unwrap();
+            fs::write(&*file, text).unwrap();
             let said = refusal("webhook list on t", None);
             assert!(
                 said.starts_with("`FILE` is no resume file"),
@@ -311,7 +327,8 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_written_stops_the_work_before_it_begins() {
-        let nowhere = file("nowhere").join("missing").join("resume.json");
+        let file = file("nowhere");
+        let nowhere = file.join("missing").join("resume.json");
 
         assert!(matches!(
             Positions::open(Some(&nowhere), "webhook list on t", None),
