@@ -309,7 +309,7 @@ async fn after_a_mapping_fix_what_was_unmapped_or_quarantined_becomes_an_event()
             stored.due_at_ms = None;
         });
 
-        pipeline.world.replay(&key, state);
+        assert!(pipeline.world.replay(&key, state));
         assert_eq!(pipeline.relay.run().await.unwrap().sent, 1);
         pipeline.drain().await;
 
@@ -335,7 +335,7 @@ async fn a_replay_is_never_swallowed_and_never_changes_an_order_that_is_right() 
         pipeline.world.timeline(&order),
     );
 
-    pipeline.world.replay(&key, applied.state);
+    assert!(pipeline.world.replay(&key, applied.state));
     assert_eq!(only_record(&pipeline).expires_at, None);
     assert_eq!(pipeline.relay.run().await.unwrap().sent, 1);
     pipeline.drain().await;

@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use ::ingest::Receiver;
-use aws::{InstallationsTable, OrdersTable, WebhooksTable};
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws::{InstallationsTable, OrdersTable, RecordChange, WebhooksTable};
 use domain::{
     Claim, ClaimOutcome, CloseOutcome, EntryOutcome, EpochMillis, FirstShard, Installation,
     InstallationState, MerchantId, Millis, OrderKey, OrderState, Orders, Overdue, PendingRecords,
-    PendingShard, PortError, Provider, SaveOutcome, SetAside, Timeline, TimelineEntry, WebhookKey,
-    fold,
+    PendingShard, PortError, Provider, RecordState, SaveOutcome, SetAside, Timeline, TimelineEntry,
+    WebhookKey, fold,
 };
 use fastrand::Rng;
 use futures_util::future::join_all;
@@ -316,38 +315,14 @@ impl Tables {
     /// Makes an applied record pending again and due now, as an operator's replay does.
     async fn replay(&self, key: &WebhookKey) {
         let now = domain::Clock::now_ms(&self.world);
-        let item = self.database.item(key.as_str()).await;
-        let digest = item["body_sha256"].as_s().unwrap();
-        let shard = PendingShard::of(u8::from_str_radix(&digest[..2], 16).unwrap());
-        let text = |value: &str| AttributeValue::S(value.to_owned());
-        let number = |value: u64| AttributeValue::N(value.to_string());
-        let replay = self.database.client.update_item();
-        let outcome = replay
-            .table_name("WebhooksTable")
-            .key("pk", text(key.as_str()))
-            .condition_expression("attribute_exists(pk) AND #state = :seen")
-            .update_expression(
-                "SET #state = :pending, pending_shard = :shard, due_at_ms = :now, forward_attempts = :zero \
-                 REMOVE expires_at, relay_delay_ms",
-            )
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":seen", text("applied"))
-            .expression_attribute_values(":pending", text("pending"))
-            .expression_attribute_values(":shard", text(&shard.to_string()))
-            .expression_attribute_values(":now", number(now.as_millis()))
-            .expression_attribute_values(":zero", number(0))
-            .send()
-            .await;
-        match outcome {
-            Ok(_) => self.watched.becomes_due(key, now),
+        let table = self.database.webhooks();
+        let stored = table.get(key.as_str()).await.unwrap().unwrap();
+        let record = stored.record.unwrap();
+        let replayed = table.replay(&record, RecordState::Applied, now).await;
+        match replayed.unwrap() {
+            RecordChange::Made => self.watched.becomes_due(key, now),
             // Replayed by another operator a moment ago.
-            Err(error) => assert!(
-                error
-                    .as_service_error()
-                    .unwrap()
-                    .is_conditional_check_failed_exception(),
-                "{error:?}"
-            ),
+            RecordChange::NotAsSeen => {}
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use aws::{OrdersTable, WebhooksTable};
+use aws::{OrdersTable, RecordChange, WebhooksTable};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
@@ -27,6 +27,7 @@ enum Step {
     Overdue,
     Claim,
     SetAside,
+    Replay,
 }
 
 /// Both tables of webhooks, and what a relay has seen in them.
@@ -65,6 +66,7 @@ impl Webhooks {
             Step::Overdue => self.overdue().await,
             Step::Claim => self.claim().await,
             Step::SetAside => self.set_aside().await,
+            Step::Replay => self.replay().await,
         }
     }
 
@@ -145,6 +147,31 @@ impl Webhooks {
         let modelled = self.world.set_aside(&claim, as_what).await;
         let stored = self.table.set_aside(&claim, as_what).await;
         same(&modelled.unwrap(), &stored.unwrap())
+    }
+
+    /// Makes a record pending again, if it still is as an operator saw it.
+    async fn replay(&mut self) -> String {
+        let records: Vec<_> = self.world.records().into_iter().collect();
+        let Some((key, stored)) = self.random.choice(records) else {
+            return "nothing is there yet".to_owned();
+        };
+        let seen = if self.random.u8(..) < 200 {
+            stored.state
+        } else {
+            self.any_of(&RecordState::ALL)
+        };
+        let record = WebhookRecord {
+            webhook_pk: key.clone(),
+            ..stored.record
+        };
+        self.world.set_now(self.now);
+        let modelled = if self.world.replay(&key, seen) {
+            RecordChange::Made
+        } else {
+            RecordChange::NotAsSeen
+        };
+        let made = self.table.replay(&record, seen, self.now).await.unwrap();
+        same(&modelled, &made)
     }
 
     fn any_of<T: Copy>(&mut self, all: &[T]) -> T {
@@ -332,7 +359,7 @@ impl Drop for Story {
 #[tokio::test]
 async fn the_table_of_webhooks_does_what_its_model_does() {
     // Often claimed, seldom closed: what is closed stays closed.
-    const STEPS: [Step; 9] = [
+    const STEPS: [Step; 10] = [
         Step::Put,
         Step::Put,
         Step::Close,
@@ -342,6 +369,7 @@ async fn the_table_of_webhooks_does_what_its_model_does() {
         Step::Claim,
         Step::Claim,
         Step::SetAside,
+        Step::Replay,
     ];
     let mut met = BTreeMap::new();
     for seed in 0..10 {
@@ -372,6 +400,8 @@ async fn the_table_of_webhooks_does_what_its_model_does() {
         "Claim: Gone",
         "SetAside: Closed",
         "SetAside: NothingToClose",
+        "Replay: Made",
+        "Replay: NotAsSeen",
     ] {
         assert!(
             met.get(outcome).is_some_and(|count| *count > 5),

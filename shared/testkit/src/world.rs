@@ -279,20 +279,21 @@ impl World {
     }
 
     /// Makes a record pending again, due now, as an operator's replay does, if it is in the state that the
-    /// operator saw.
-    pub fn replay(&self, key: &WebhookKey, seen: RecordState) {
+    /// operator saw; whether it was.
+    pub fn replay(&self, key: &WebhookKey, seen: RecordState) -> bool {
         let mut inside = self.inside();
         let now = inside.now;
-        if let Some(stored) = inside.records.get_mut(key)
-            && stored.state == seen
-        {
-            stored.state = RecordState::Pending;
-            stored.due_at_ms = Some(now);
-            stored.forward_attempts = 0;
-            stored.relay_delay = None;
-            stored.expires_at = None;
-            inside.index_changed(key);
-        }
+        let as_seen = |stored: &&mut StoredRecord| stored.state == seen;
+        let Some(stored) = inside.records.get_mut(key).filter(as_seen) else {
+            return false;
+        };
+        stored.state = RecordState::Pending;
+        stored.due_at_ms = Some(now);
+        stored.forward_attempts = 0;
+        stored.relay_delay = None;
+        stored.expires_at = None;
+        inside.index_changed(key);
+        true
     }
 
     /// Replaces a record's state, as if an older version had written it.
