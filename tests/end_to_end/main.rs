@@ -12,6 +12,7 @@
 )]
 
 mod bootstraps;
+mod relay;
 mod repair;
 mod stack;
 mod webhooks;
@@ -40,11 +41,17 @@ type Test = fn(&Stack);
 
 /// Every test of this binary.
 fn all(stack: Option<&Arc<Stack>>) -> Vec<Trial> {
-    let tests = bootstraps::TESTS
-        .iter()
-        .chain(webhooks::TESTS)
-        .chain(repair::TESTS);
+    // The schedule's own test waits for up to a minute, so it begins first.
+    let tests = [
+        relay::SCHEDULED,
+        bootstraps::TESTS,
+        webhooks::TESTS,
+        relay::TESTS,
+        repair::TESTS,
+    ];
     tests
+        .into_iter()
+        .flatten()
         .map(|(name, test)| {
             let stack = stack.cloned();
             Trial::test(*name, move || run(*test, stack.as_deref()))

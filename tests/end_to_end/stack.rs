@@ -3,18 +3,21 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aws::{InstallationsTable, OrdersTable, WebhooksTable};
+use aws::{InstallationsTable, OrdersTable, RandomRequestIds, SystemClock, WebhooksTable};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
-    Credential, CredentialDigest, EpochMillis, Installation, InstallationState, MerchantId,
-    OrderId, OrderKey, Orders as _, Provider, Timeline,
+    Clock as _, Credential, CredentialDigest, EpochMillis, Installation, InstallationState,
+    MerchantId, Millis, OrderId, OrderKey, Orders as _, Provider, RawWebhook, RecordState,
+    RequestIds as _, Timeline, WebhookRecord, authenticate, record,
 };
 use hookctl::dev::{Functions, LocalStack, LocalStackOptions};
 use hookctl::{HttpAnswer, WebhookAddress};
+use providers::adapter;
+use serde_json::Value;
 use testkit::Webhook;
 use tokio::runtime::Runtime;
 
@@ -25,8 +28,8 @@ pub(crate) const BINARIES: [&str; 4] = [
     "order-consumer",
     "webhook-relay",
 ];
-/// How long a condition may take to come true.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a condition may take to come true; the schedule alone takes a minute.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How often it is looked at.
 const POLL_EVERY: Duration = Duration::from_millis(50);
 
@@ -46,6 +49,8 @@ fn lambda_folder() -> PathBuf {
 pub(crate) struct Stack {
     runtime: Runtime,
     stack: Mutex<Option<LocalStack>>,
+    endpoint: String,
+    relay_turn: Mutex<()>,
     addresses: HashMap<Provider, WebhookAddress>,
     outputs: HashMap<String, String>,
     dynamodb: aws_sdk_dynamodb::Client,
@@ -89,6 +94,8 @@ impl Stack {
             addresses: Provider::ALL
                 .map(|provider| (provider, stack.webhook_address(provider)))
                 .into(),
+            endpoint: stack.endpoint().to_owned(),
+            relay_turn: Mutex::new(()),
             outputs: stack.outputs().clone().into_iter().collect(),
             dynamodb: stack.dynamodb(),
             sqs: stack.sqs(),
@@ -203,6 +210,30 @@ impl Stack {
             .collect()
     }
 
+    /// Calls the relay through Lambda's own API, and gives what it answers.
+    pub(crate) fn run_relay(&self) -> Value {
+        let _turn = self.no_run_but_the_schedules();
+        let name = self.output("WebhookRelayFunctionName");
+        let address = WebhookAddress {
+            url: format!("{}/2015-03-31/functions/{name}/invocations", self.endpoint),
+            host: None,
+        };
+        // Says which service is meant and who asks; signatures are not checked.
+        let authorization = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request, \
+                             SignedHeaders=host, Signature=0";
+        let answer = hookctl::post(&address, &[("authorization", authorization)], b"{}").unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        serde_json::from_str(&answer.body).unwrap()
+    }
+
+    /// While it is held, no test starts a run of the relay, and a run that happens is the schedule's.
+    pub(crate) fn no_run_but_the_schedules(&self) -> MutexGuard<'_, ()> {
+        // A test that failed while it held this has left nothing half done.
+        self.relay_turn
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn orders(&self) -> OrdersTable {
         OrdersTable::new(self.dynamodb.clone(), self.output("OrdersTableName"))
     }
@@ -261,7 +292,17 @@ impl Merchant<'_> {
             self.stack.dynamodb.clone(),
             self.stack.output("InstallationsTableName"),
         );
-        let installation = Installation {
+        let installation = self.installation(provider, state);
+        self.stack.wait_for(table.register(&installation)).unwrap();
+        assert!(
+            self.stack
+                .wait_for(table.set_state(&installation.credential, state))
+                .unwrap()
+        );
+    }
+
+    fn installation(&self, provider: Provider, state: InstallationState) -> Installation {
+        Installation {
             credential: self.credential(provider),
             merchant_id: self.id.clone(),
             state,
@@ -270,13 +311,38 @@ impl Merchant<'_> {
             not_after_ms: None,
             url_key_sha256: None,
             company_id: None,
-        };
-        self.stack.wait_for(table.register(&installation)).unwrap();
-        assert!(
-            self.stack
-                .wait_for(table.set_state(&installation.credential, state))
-                .unwrap()
+        }
+    }
+
+    /// Leaves a webhook behind as a function does that ends between its put and its send: recorded ten
+    /// minutes ago, as pending, and never sent.
+    pub(crate) fn record_without_sending(&self, webhook: Webhook) {
+        let adapter = adapter(webhook.provider);
+        let webhook = self.signed(webhook);
+        let received_at_ms = EpochMillis::new(
+            SystemClock.now_ms().as_millis() - Millis::from_seconds(600).as_millis(),
         );
+        let raw = RawWebhook {
+            provider: webhook.provider,
+            headers: webhook
+                .headers
+                .into_iter()
+                .filter(|(name, _)| adapter.retained_headers().contains(&name.as_str()))
+                .collect(),
+            url_key: None,
+            body: webhook.body,
+            received_at_ms,
+        };
+        let installation = self.installation(webhook.provider, InstallationState::Active);
+        let webhook = authenticate(raw, Some(&installation)).unwrap();
+        let reading = adapter.read(&webhook);
+        let new = WebhookRecord::new(&webhook, &reading, RandomRequestIds.draw());
+        let table = WebhooksTable::new(
+            self.stack.dynamodb.clone(),
+            self.stack.output("WebhooksTableName"),
+        );
+        let put = record(&table, &new, RecordState::Pending, reading.order.as_ref());
+        self.stack.wait_for(put).unwrap();
     }
 
     /// Makes a webhook the merchant's own.

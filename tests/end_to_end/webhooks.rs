@@ -24,7 +24,7 @@ tests![
     another_path_is_not_ours,
 ];
 
-fn armada(order: &str, status: &str, id: &str) -> Webhook {
+pub(crate) fn armada(order: &str, status: &str, id: &str) -> Webhook {
     let body = json!({ "code": order, "status": status, "delivery_fee": 1.25, "currency": "KWD" });
     testkit::armada(
         "order.updated",
@@ -34,13 +34,13 @@ fn armada(order: &str, status: &str, id: &str) -> Webhook {
     )
 }
 
-fn shipday(order: u64, event: &str, status: &str, at_ms: u64) -> Webhook {
+pub(crate) fn shipday(order: u64, event: &str, status: &str, at_ms: u64) -> Webhook {
     let body = json!({ "timestamp": at_ms, "event": event, "order_status": status, "order": { "id": order } });
     testkit::shipday(body.to_string())
 }
 
 #[track_caller]
-fn answered(answer: &HttpAnswer, status: u16, word: &str) {
+pub(crate) fn answered(answer: &HttpAnswer, status: u16, word: &str) {
     let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
     assert_eq!(
         (answer.status, body["status"].as_str()),
@@ -50,7 +50,7 @@ fn answered(answer: &HttpAnswer, status: u16, word: &str) {
     );
 }
 
-fn states(stack: &Stack, merchant: &Merchant<'_>) -> Vec<String> {
+pub(crate) fn states(stack: &Stack, merchant: &Merchant<'_>) -> Vec<String> {
     stack
         .records(&merchant.id)
         .iter()

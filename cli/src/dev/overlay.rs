@@ -23,6 +23,9 @@ pub(crate) enum Change {
     /// Statements about `dynamodb:LeadingKeys` do not ask for keys to be there, because MiniStack never says which
     /// keys a request has. Only where policies are enforced.
     NoNullCondition,
+    /// Whoever may do `sqs:SendMessage` may also do `sqs:SendMessageBatch`: AWS asks for the first for both, MiniStack
+    /// for an action of the call's own name. Only where policies are enforced.
+    BatchesAreSends,
     /// Each function has the variable that makes MiniStack hand its calls to `cargo lambda watch`. Only where the
     /// functions are watched.
     CallsGoToWatch,
@@ -52,11 +55,12 @@ pub(crate) fn apply(
 
 impl Change {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::CodeWhereItWasUploaded,
         Self::ConcurrencyAsNumber,
         Self::RoutesAsResources,
         Self::NoNullCondition,
+        Self::BatchesAreSends,
         Self::CallsGoToWatch,
     ];
 
@@ -68,7 +72,8 @@ impl Change {
             Self::ConcurrencyAsNumber => concurrency_as_number(template),
             Self::RoutesAsResources => routes_as_resources(template),
             Self::NoNullCondition if surroundings.enforce_iam => no_null_condition(template),
-            Self::NoNullCondition => Ok(()),
+            Self::BatchesAreSends if surroundings.enforce_iam => batches_are_sends(template),
+            Self::NoNullCondition | Self::BatchesAreSends => Ok(()),
             Self::CallsGoToWatch => match surroundings.watch_port {
                 Some(port) => calls_go_to_watch(template, port),
                 None => Ok(()),
@@ -152,21 +157,8 @@ fn routes_as_resources(template: &mut Value) -> Result<(), TemplateError> {
 }
 
 fn no_null_condition(template: &mut Value) -> Result<(), TemplateError> {
-    let roles = object(template, &["Resources"])?
-        .values_mut()
-        .filter(|it| is(it, "AWS::IAM::Role"));
-    let policies = roles
-        .filter_map(|role| role.pointer_mut("/Properties/Policies")?.as_array_mut())
-        .flatten();
-    let statements = policies
-        .filter_map(|policy| {
-            policy
-                .pointer_mut("/PolicyDocument/Statement")?
-                .as_array_mut()
-        })
-        .flatten();
-    for condition in
-        statements.filter_map(|statement| statement.get_mut("Condition")?.as_object_mut())
+    for condition in statements(template)?
+        .filter_map(|statement| statement.get_mut("Condition")?.as_object_mut())
     {
         if condition
             .get("Null")
@@ -176,6 +168,37 @@ fn no_null_condition(template: &mut Value) -> Result<(), TemplateError> {
         }
     }
     Ok(())
+}
+
+fn batches_are_sends(template: &mut Value) -> Result<(), TemplateError> {
+    for actions in statements(template)?.filter_map(|statement| statement.get_mut("Action")) {
+        let mut all = match &*actions {
+            Value::Array(all) => all.clone(),
+            one => vec![one.clone()],
+        };
+        if all.contains(&json!("sqs:SendMessage")) {
+            all.push(json!("sqs:SendMessageBatch"));
+            *actions = Value::Array(all);
+        }
+    }
+    Ok(())
+}
+
+/// Every statement of the roles' own policies.
+fn statements(template: &mut Value) -> Result<impl Iterator<Item = &mut Value>, TemplateError> {
+    let roles = object(template, &["Resources"])?
+        .values_mut()
+        .filter(|it| is(it, "AWS::IAM::Role"));
+    let policies = roles
+        .filter_map(|role| role.pointer_mut("/Properties/Policies")?.as_array_mut())
+        .flatten();
+    Ok(policies
+        .filter_map(|policy| {
+            policy
+                .pointer_mut("/PolicyDocument/Statement")?
+                .as_array_mut()
+        })
+        .flatten())
 }
 
 fn calls_go_to_watch(template: &mut Value, port: u16) -> Result<(), TemplateError> {
@@ -364,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_null_conditions_go_when_policies_are_enforced() {
+    fn only_null_conditions_go_and_batch_sends_come_when_policies_are_enforced() {
         let before = changed(&real_template(), &surroundings());
         let after = changed(
             &real_template(),
@@ -378,19 +401,31 @@ mod tests {
             &before,
             &after,
             &expect![[r#"
-            /Resources/ArmadaWebhookRole/Properties/Policies/0/PolicyDocument/Statement/0/Condition/Null
-                - {"dynamodb:LeadingKeys":"false"}
-                + nothing
-            /Resources/ArmadaWebhookRole/Properties/Policies/0/PolicyDocument/Statement/1/Condition/Null
-                - {"dynamodb:LeadingKeys":"false"}
-                + nothing
-            /Resources/ShipdayWebhookRole/Properties/Policies/0/PolicyDocument/Statement/0/Condition/Null
-                - {"dynamodb:LeadingKeys":"false"}
-                + nothing
-            /Resources/ShipdayWebhookRole/Properties/Policies/0/PolicyDocument/Statement/1/Condition/Null
-                - {"dynamodb:LeadingKeys":"false"}
-                + nothing
-        "#]],
+                /Resources/ArmadaWebhookRole/Properties/Policies/0/PolicyDocument/Statement/0/Condition/Null
+                    - {"dynamodb:LeadingKeys":"false"}
+                    + nothing
+                /Resources/ArmadaWebhookRole/Properties/Policies/0/PolicyDocument/Statement/1/Condition/Null
+                    - {"dynamodb:LeadingKeys":"false"}
+                    + nothing
+                /Resources/ArmadaWebhookRole/Properties/Policies/0/PolicyDocument/Statement/2/Action
+                    - "sqs:SendMessage"
+                    + ["sqs:SendMessage","sqs:SendMessageBatch"]
+                /Resources/OrderConsumerRole/Properties/Policies/0/PolicyDocument/Statement/1/Action
+                    - "sqs:SendMessage"
+                    + ["sqs:SendMessage","sqs:SendMessageBatch"]
+                /Resources/ShipdayWebhookRole/Properties/Policies/0/PolicyDocument/Statement/0/Condition/Null
+                    - {"dynamodb:LeadingKeys":"false"}
+                    + nothing
+                /Resources/ShipdayWebhookRole/Properties/Policies/0/PolicyDocument/Statement/1/Condition/Null
+                    - {"dynamodb:LeadingKeys":"false"}
+                    + nothing
+                /Resources/ShipdayWebhookRole/Properties/Policies/0/PolicyDocument/Statement/2/Action
+                    - "sqs:SendMessage"
+                    + ["sqs:SendMessage","sqs:SendMessageBatch"]
+                /Resources/WebhookRelayRole/Properties/Policies/0/PolicyDocument/Statement/2/Action/2
+                    - nothing
+                    + "sqs:SendMessageBatch"
+            "#]],
         );
     }
 
