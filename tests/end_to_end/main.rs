@@ -1,8 +1,8 @@
 //! The real thing, whole: the release bootstraps, deployed with the real `template.yaml` into MiniStack with
 //! IAM enforced, from a provider's HTTP request to the order's state.
 //!
-//! One stack serves all tests; every test has a merchant and orders of its own. The harness is libtest's
-//! look-alike, because the stack must be stopped when the last test has ended.
+//! One stack serves most tests, and a second one those that inject faults; every test has a merchant and orders of
+//! its own. The harness is libtest's look-alike, because the stacks must be stopped when the last test has ended.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,15 +12,19 @@
 )]
 
 mod bootstraps;
+mod caller;
+mod faults;
+mod proxy;
 mod relay;
 mod repair;
 mod stack;
+mod storm;
 mod webhooks;
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Trial};
 use stack::Stack;
 
 fn main() -> ExitCode {
@@ -28,42 +32,72 @@ fn main() -> ExitCode {
         return hookctl::run();
     }
     let arguments = Arguments::from_args();
-    if arguments.list {
-        return libtest_mimic::run(&arguments, all(None)).exit_code();
-    }
-    let stack = Arc::new(Stack::start());
-    let conclusion = libtest_mimic::run(&arguments, all(Some(&stack)));
-    stack.stop();
+    let stacks = Arc::new(Stacks::default());
+    let conclusion = libtest_mimic::run(&arguments, all(&stacks));
+    stacks.stop();
     conclusion.exit_code()
 }
 
 type Test = fn(&Stack);
 
-/// Every test of this binary.
-fn all(stack: Option<&Arc<Stack>>) -> Vec<Trial> {
-    // The schedule's own test waits for up to a minute, so it begins first.
-    let tests = [
-        relay::SCHEDULED,
-        bootstraps::TESTS,
-        webhooks::TESTS,
-        relay::TESTS,
-        repair::TESTS,
-    ];
-    tests
-        .into_iter()
-        .flatten()
-        .map(|(name, test)| {
-            let stack = stack.cloned();
-            Trial::test(*name, move || run(*test, stack.as_deref()))
-        })
-        .collect()
+/// The stacks that the tests share. Each is started by the first test that needs it.
+#[derive(Default)]
+struct Stacks {
+    deployed: OnceLock<Stack>,
+    faulty: OnceLock<Stack>,
+    /// One test after the other uses it: some faults are for all calls.
+    faulty_turn: Mutex<()>,
 }
 
-fn run(test: Test, stack: Option<&Stack>) -> Result<(), Failed> {
-    let stack = stack.ok_or("no stack was started")?;
-    // The harness prints what a test panics with, once.
-    test(stack);
-    Ok(())
+impl Stacks {
+    fn stop(&self) {
+        for stack in [&self.deployed, &self.faulty] {
+            if let Some(stack) = stack.get() {
+                stack.stop();
+            }
+        }
+    }
+
+    /// Runs a test on the template as it is deployed.
+    fn run(&self, test: Test) {
+        test(self.deployed.get_or_init(Stack::start));
+    }
+
+    /// Runs a test behind the proxy that injects faults.
+    fn run_faulty(&self, test: Test) {
+        let turn = self.faulty_turn.lock();
+        let _turn = turn.unwrap_or_else(PoisonError::into_inner);
+        let stack = self.faulty.get_or_init(Stack::start_behind_proxy);
+        test(stack);
+        assert_eq!(stack.dead_letters(), Vec::<String>::new());
+    }
+}
+
+/// Every test of this binary.
+fn all(stacks: &Arc<Stacks>) -> Vec<Trial> {
+    // The schedule's own test waits for a minute, so it begins first, and those that wait for it come last.
+    let first = [relay::SCHEDULED, bootstraps::TESTS, webhooks::TESTS];
+    let faulty = [faults::TESTS, storm::TESTS];
+    let last = [relay::TESTS, repair::TESTS];
+    let trials = |tests: &[&[(&'static str, Test)]], run: fn(&Stacks, Test)| {
+        let trial = |(name, test): &(&'static str, Test)| {
+            let (stacks, test) = (Arc::clone(stacks), *test);
+            // The harness prints what a test panics with, once.
+            Trial::test(*name, move || {
+                run(&stacks, test);
+                Ok(())
+            })
+        };
+        tests.concat().iter().map(trial).collect::<Vec<_>>()
+    };
+    [
+        trials(&first, Stacks::run),
+        trials(&faulty, Stacks::run_faulty),
+        trials(&last, Stacks::run),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Lists tests by their own names.

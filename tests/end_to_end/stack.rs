@@ -9,6 +9,7 @@ use std::time::Duration;
 use aws::{InstallationsTable, OrdersTable, RandomRequestIds, SystemClock, WebhooksTable};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_sqs::types::QueueAttributeName;
 use domain::{
     Clock as _, Credential, CredentialDigest, EpochMillis, Installation, InstallationState,
     MerchantId, Millis, OrderId, OrderKey, Orders as _, Provider, RawWebhook, RecordState,
@@ -17,9 +18,11 @@ use domain::{
 use hookctl::dev::{Functions, LocalStack, LocalStackOptions};
 use hookctl::{HttpAnswer, WebhookAddress};
 use providers::adapter;
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::Webhook;
 use tokio::runtime::Runtime;
+
+use crate::proxy::Proxy;
 
 /// The functions under test.
 pub(crate) const BINARIES: [&str; 4] = [
@@ -32,6 +35,10 @@ pub(crate) const BINARIES: [&str; 4] = [
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How often it is looked at.
 const POLL_EVERY: Duration = Duration::from_millis(50);
+/// How often the relay may run for one record.
+const RELAY_RUNS: usize = 4;
+/// How long a run waits for the consumer before the next: a record that is sent too often is parked.
+const CONSUMED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Where `cargo lambda build` puts a function.
 pub(crate) fn bootstrap(binary: &str) -> PathBuf {
@@ -50,6 +57,7 @@ pub(crate) struct Stack {
     runtime: Runtime,
     stack: Mutex<Option<LocalStack>>,
     endpoint: String,
+    proxy: Option<Proxy>,
     relay_turn: Mutex<()>,
     addresses: HashMap<Provider, WebhookAddress>,
     outputs: HashMap<String, String>,
@@ -66,7 +74,17 @@ pub(crate) struct Merchant<'a> {
 }
 
 impl Stack {
+    /// The template as it is deployed.
     pub(crate) fn start() -> Self {
+        Self::start_in("end-to-end", None)
+    }
+
+    /// The same with a proxy between functions and services that injects faults on demand.
+    pub(crate) fn start_behind_proxy() -> Self {
+        Self::start_in("end-to-end-faulty", Some(made_testable))
+    }
+
+    fn start_in(folder: &str, behind_proxy: Option<fn(&mut Value)>) -> Self {
         for binary in BINARIES {
             assert!(
                 bootstrap(binary).is_file(),
@@ -78,19 +96,27 @@ impl Stack {
             .enable_all()
             .build()
             .unwrap();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let folder = folder.canonicalize().unwrap();
+        let proxy = behind_proxy.map(|_| runtime.block_on(Proxy::start(folder.join("tmp"))));
         let options = LocalStackOptions {
             repository: hookctl::repository_root().expect("the tests run in the repository"),
             port: 0,
             functions: Functions::Bootstraps(lambda_folder()),
             enforce_iam: true,
-            folder: Path::new(env!("CARGO_TARGET_TMPDIR")).join("end-to-end"),
-            change_template: None,
-            function_endpoint: None,
+            folder,
+            change_template: behind_proxy,
+            function_endpoint: proxy.as_ref().map(Proxy::endpoint),
         };
         let stack = runtime
             .block_on(LocalStack::start(options))
             .unwrap_or_else(|error| panic!("{error}"));
+        if let Some(proxy) = &proxy {
+            proxy.forward_to(stack.endpoint());
+        }
         Self {
+            proxy,
             addresses: Provider::ALL
                 .map(|provider| (provider, stack.webhook_address(provider)))
                 .into(),
@@ -109,6 +135,13 @@ impl Stack {
         if let Some(stack) = self.stack.lock().unwrap().take() {
             self.runtime.block_on(stack.stop());
         }
+    }
+
+    /// The proxy between the functions and the services.
+    pub(crate) fn proxy(&self) -> &Proxy {
+        self.proxy
+            .as_ref()
+            .expect("this stack was started behind one")
     }
 
     pub(crate) fn wait_for<T>(&self, work: impl Future<Output = T>) -> T {
@@ -226,6 +259,64 @@ impl Stack {
         serde_json::from_str(&answer.body).unwrap()
     }
 
+    /// Lets the time pass after which a merchant's pending records are due.
+    pub(crate) fn make_due(&self, merchant: &MerchantId) {
+        for key in self.pending(merchant) {
+            let update = self
+                .dynamodb
+                .update_item()
+                .table_name(self.output("WebhooksTableName"))
+                .key("pk", AttributeValue::S(key))
+                .condition_expression("attribute_exists(pending_shard)")
+                .update_expression("SET due_at_ms = received_at_ms");
+            let updated = self.wait_for(update.send());
+            if let Err(error) = updated {
+                // It was closed meanwhile.
+                let error = error.into_service_error();
+                assert!(error.is_conditional_check_failed_exception(), "{error}");
+            }
+        }
+    }
+
+    /// Lets time pass and the relay run until none of a merchant's records is pending.
+    pub(crate) fn relay_until_closed(&self, merchant: &MerchantId) {
+        for _ in 0..RELAY_RUNS {
+            if self.pending(merchant).is_empty() {
+                return;
+            }
+            self.make_due(merchant);
+            self.run_relay();
+            within(CONSUMED_WITHIN, || {
+                self.pending(merchant).is_empty().then_some(())
+            });
+        }
+        panic!("{merchant} has pending records after {RELAY_RUNS} runs");
+    }
+
+    /// How many messages the events queue holds, taken or not.
+    pub(crate) fn queued(&self) -> usize {
+        let counts = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let attributes = self
+            .sqs
+            .get_queue_attributes()
+            .queue_url(self.output("EventsQueueUrl"))
+            .set_attribute_names(Some(counts.to_vec()));
+        let answer = self.wait_for(attributes.send()).unwrap();
+        let all = answer.attributes.unwrap();
+        counts
+            .iter()
+            .map(|count| all[count].parse::<usize>().unwrap())
+            .sum()
+    }
+
+    /// Waits until the events queue is.
+    pub(crate) fn queue_is_empty(&self) {
+        eventually("the queue is empty", || (self.queued() == 0).then_some(()));
+    }
+
     /// While it is held, no test starts a run of the relay, and a run that happens is the schedule's.
     pub(crate) fn no_run_but_the_schedules(&self) -> MutexGuard<'_, ()> {
         // A test that failed while it held this has left nothing half done.
@@ -278,7 +369,7 @@ impl Stack {
 }
 
 impl Merchant<'_> {
-    fn credential(&self, provider: Provider) -> CredentialDigest {
+    pub(crate) fn credential(&self, provider: Provider) -> CredentialDigest {
         match provider {
             Provider::Armada => Credential::armada_installation(&self.app_id, "installation"),
             Provider::Shipday => Credential::single(&self.token),
@@ -413,11 +504,28 @@ impl Merchant<'_> {
 /// Waits until a condition gives a value.
 #[track_caller]
 pub(crate) fn eventually<T>(what: &str, condition: impl Fn() -> Option<T>) -> T {
-    for _ in 0..PATIENCE.as_millis() / POLL_EVERY.as_millis() {
+    match within(PATIENCE, condition) {
+        Some(value) => value,
+        None => panic!("not within {} s: {what}", PATIENCE.as_secs()),
+    }
+}
+
+/// The value of a condition, if it gives one in time.
+fn within<T>(time: Duration, condition: impl Fn() -> Option<T>) -> Option<T> {
+    for _ in 0..time.as_millis() / POLL_EVERY.as_millis() {
         if let Some(value) = condition() {
-            return value;
+            return Some(value);
         }
         std::thread::sleep(POLL_EVERY);
     }
-    panic!("not within {} s: {what}", PATIENCE.as_secs());
+    None
+}
+
+/// A message that a killed consumer held comes again within seconds, not after six times the consumer's timeout,
+/// and the relay runs only when a test says so.
+fn made_testable(template: &mut Value) {
+    let resources = &mut template["Resources"];
+    resources["EventsQueue"]["Properties"]["VisibilityTimeout"] = json!(3);
+    let events = &mut resources["WebhookRelayFunction"]["Properties"]["Events"];
+    events["EveryMinute"]["Properties"]["State"] = json!("DISABLED");
 }
