@@ -23,9 +23,14 @@ mod webhooks;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
 
 use libtest_mimic::{Arguments, Trial};
 use stack::Stack;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The exit code of a program that was interrupted.
+const INTERRUPTED: i32 = 130;
 
 fn main() -> ExitCode {
     if repair::is_hookctl() {
@@ -33,9 +38,31 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::from_args();
     let stacks = Arc::new(Stacks::default());
+    stop_when_interrupted(&stacks);
     let conclusion = libtest_mimic::run(&arguments, all(&stacks));
     stacks.stop();
     conclusion.exit_code()
+}
+
+/// The stacks' processes are in groups of their own, where a Ctrl-C does not reach them.
+fn stop_when_interrupted(stacks: &Arc<Stacks>) {
+    let stacks = Arc::clone(stacks);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    thread::spawn(move || {
+        runtime.block_on(async {
+            let mut terminate = signal(SignalKind::terminate()).unwrap();
+            let mut interrupt = signal(SignalKind::interrupt()).unwrap();
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        });
+        stacks.stop();
+        std::process::exit(INTERRUPTED);
+    });
 }
 
 type Test = fn(&Stack);
