@@ -112,12 +112,12 @@ fn sent_until_accepted(merchant: &Merchant<'_>, webhook: &Webhook) -> Vec<u16> {
     statuses
 }
 
-/// The merchant's one webhook is applied once, saved once, and its record closed.
+/// The merchant's one webhook is applied once, and its record closed. How often the state was saved is not
+/// promised: two messages about one event may be worked on at the same time.
 #[track_caller]
 fn applied_once(stack: &Stack, merchant: &Merchant<'_>, provider: Provider) {
     let order = merchant.order_with(1, provider, "1");
-    let sums = (order.entries.len(), order.revision);
-    assert_eq!(sums, (1, 1), "{}", merchant.id);
+    assert_eq!(order.entries.len(), 1, "{}", merchant.id);
     assert_eq!(states(stack, merchant), ["applied"], "{}", merchant.id);
 }
 
@@ -268,7 +268,7 @@ fn while_the_queue_is_down_webhooks_are_accepted_and_relayed_afterwards(stack: &
 
     for provider in Provider::ALL {
         let order = merchant.order_with(1, provider, "1");
-        assert_eq!((order.entries.len(), order.revision), (1, 1));
+        assert_eq!(order.entries.len(), 1);
     }
     assert_eq!(states(stack, &merchant), ["applied", "applied"]);
 }
@@ -302,7 +302,7 @@ fn while_the_tables_are_down_known_merchants_are_accepted_through_the_queue(stac
     drop(down);
 
     let second = known.order_with(1, Provider::Armada, "2");
-    assert_eq!((second.entries.len(), second.revision), (1, 1));
+    assert_eq!(second.entries.len(), 1);
     assert!(known.order(Provider::Armada, "3").entries.is_empty());
     assert_eq!(states(stack, &known), ["applied", "applied"]);
     assert!(stack.records(&unknown.id).is_empty());
@@ -334,7 +334,7 @@ fn while_tables_and_queue_are_down_nothing_is_accepted_and_nothing_kept(stack: &
         [200]
     );
     let order = merchant.order_with(1, Provider::Armada, "1");
-    assert_eq!((order.entries.len(), order.revision), (1, 1));
+    assert_eq!(order.entries.len(), 1);
 }
 
 fn a_table_that_fails_under_the_consumer_brings_the_message_back(stack: &Stack) {

@@ -259,7 +259,9 @@ impl Proxy {
     async fn serve(self, connection: TcpStream, peer: SocketAddr) {
         // A connection that this end gives up is reset, not closed in order.
         connection.set_zero_linger().unwrap();
-        let Some(caller) = Caller::find(peer, self.0.address, &self.0.programs) else {
+        // The kernel's list of connections may change while it is read.
+        let found = (0..3).find_map(|_| Caller::find(peer, self.0.address, &self.0.programs));
+        let Some(caller) = found else {
             return; // it has ended already
         };
         let answer = service_fn(|request| self.answer(request, &caller));
