@@ -279,6 +279,7 @@ fn a_record_that_an_older_mapping_did_not_understand_is_replayed_and_becomes_an_
 
     let replayed = replay(&["--yes"]);
     assert_eq!(replayed.summary()["outcomes"], json!({ "replayed": 2 }));
+    stack.relay_until_closed(&merchant.id);
     for order in ["M1", "M2"] {
         let order = merchant.order_with(1, Provider::Armada, order);
         assert_eq!(order.state.unwrap().status, Some(Status::Delivered));
@@ -293,6 +294,7 @@ fn a_replay_of_what_was_applied_changes_nothing(stack: &Stack) {
     let merchant = stack.merchant("replayed-twice");
     let key = plant(stack, &merchant, "T1", "completed", RecordState::Unmapped);
     run(stack, &["webhook", "replay", &key]).done();
+    stack.relay_until_closed(&merchant.id);
     let before = merchant.order_with(1, Provider::Armada, "T1");
     let planned = run(stack, &["webhook", "replay", &key, "--dry-run"]).done();
     let effect = &planned.webhooks()[0]["replay"];
@@ -304,6 +306,7 @@ fn a_replay_of_what_was_applied_changes_nothing(stack: &Stack) {
     let replayed = run(stack, &["webhook", "replay", &key]).done();
 
     assert_eq!(replayed.summary()["outcomes"], json!({ "replayed": 1 }));
+    stack.relay_until_closed(&merchant.id);
     assert_eq!(merchant.order_with(1, Provider::Armada, "T1"), before);
     assert_eq!(state_of(stack, &key), Some(RecordState::Applied));
 }
@@ -399,6 +402,7 @@ fn records_are_closed_with_a_reason_and_can_still_be_replayed(stack: &Stack) {
     assert_eq!(again.summary()["outcomes"], json!({ "nothing_to_do": 1 }));
 
     run(stack, &["webhook", "replay", &second]).done();
+    stack.relay_until_closed(&merchant.id);
     merchant.order_with(1, Provider::Armada, "C2");
     let shown = run(stack, &["webhook", "show", &second]).done();
     assert_eq!(shown.lines[0]["webhook"]["state"], "applied");

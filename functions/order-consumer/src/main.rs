@@ -7,7 +7,7 @@ use aws::{
     required,
 };
 use aws_lambda_events::sqs::SqsEvent;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use order_consumer::{Config, Consumer, Stores};
 
 #[tokio::main(flavor = "current_thread")]
@@ -36,7 +36,13 @@ async fn run() -> Result<(), Error> {
     };
     let consumer = &Consumer::new(Config::from_lookup(environment)?, stores);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
-        consumer.handle(event.payload).await.map_err(Error::from)
+        consumer
+            .handle(event.payload)
+            .await
+            .map_err(|failure| Diagnostic {
+                error_type: "NamelessFailure".to_owned(),
+                error_message: failure.to_string(),
+            })
     }))
     .await
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use aws::{Clients, EventsQueue, RandomShard, SystemClock, WebhooksTable, environment, required};
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
 use webhook_relay::{Relay, Stores};
 
@@ -23,7 +23,10 @@ async fn run() -> Result<(), Error> {
     });
     // What the schedule says does not matter, only that it calls.
     lambda_runtime::run(service_fn(move |_: LambdaEvent<IgnoredAny>| async move {
-        relay.run().await.map_err(Error::from)
+        relay.run().await.map_err(|failure| Diagnostic {
+            error_type: "RunFailed".to_owned(),
+            error_message: failure.to_string(),
+        })
     }))
     .await
 }
