@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use aws::{Clients, EventsQueue, WebhooksTable};
-use domain::{EventQueue as _, RecordState, RecordingOutcome, record};
+use domain::{
+    EventBatches as _, EventQueue as _, QueueMessage, RecordState, RecordingOutcome, record,
+};
 use serde_json::{Value, json};
 use testkit::sample;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -88,8 +90,13 @@ async fn a_write_whose_answer_was_lost_is_recognized_as_our_own_when_the_sdk_wri
     );
 }
 
-/// Takes one request, answers it as SQS would, and gives its body.
+/// Takes one request, answers it with `{}`, and gives its body.
 async fn one_request(listener: TcpListener) -> Value {
+    one_request_answered(listener, "{}").await
+}
+
+/// Takes one request, answers it with this JSON as SQS would, and gives its body.
+async fn one_request_answered(listener: TcpListener, json: &str) -> Value {
     let (mut client, _) = listener.accept().await.unwrap();
     let mut received = Vec::new();
     loop {
@@ -99,7 +106,10 @@ async fn one_request(listener: TcpListener) -> Value {
             .split_once("\r\n\r\n")
             .and_then(|(_, body)| serde_json::from_str(body).ok())
         {
-            let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: 2\r\n\r\n{}";
+            let length = json.len();
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {length}\r\n\r\n{json}"
+            );
             client.write_all(answer.as_bytes()).await.unwrap();
             return body;
         }
@@ -141,4 +151,27 @@ async fn a_message_carries_its_merchants_group_and_the_trace_header_where_sqs_wa
     assert_eq!(sent["MessageSystemAttributes"], trace);
     let body: Value = serde_json::from_str(sent["MessageBody"].as_str().unwrap()).unwrap();
     assert_eq!(body["schema_version"], 1);
+}
+
+#[tokio::test]
+async fn a_batch_that_was_taken_in_part_is_a_failure() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let queue = EventsQueue::new(clients(&endpoint).sqs, format!("{endpoint}/events"));
+    let message: QueueMessage = serde_json::from_str(&sample("queue/message-event.json")).unwrap();
+    let answer = json!({
+        "Successful": [{ "Id": "0", "MessageId": "m", "MD5OfMessageBody": "" }],
+        "Failed": [{ "Id": "1", "SenderFault": false, "Code": "InternalError" }],
+    })
+    .to_string();
+    let messages = [message.clone(), message];
+
+    let (request, sent) = tokio::join!(
+        one_request_answered(listener, &answer),
+        queue.send_all(&messages)
+    );
+
+    assert_eq!(request["Entries"].as_array().unwrap().len(), 2);
+    let error = sent.unwrap_err().with_causes();
+    assert!(error.contains("InternalError"), "{error}");
 }

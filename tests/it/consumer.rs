@@ -238,6 +238,34 @@ async fn a_panic_is_one_records_failure_and_a_second_one_makes_it_a_dead_letter(
 }
 
 #[tokio::test]
+async fn an_event_from_the_dead_letters_is_applied_when_it_is_sent_again() {
+    let pipeline = Pipeline::new();
+    pipeline
+        .post(&armada_status("A1", "dispatched", "wh_1", SENT_AT))
+        .await;
+    for _ in 0..2 {
+        pipeline.world.fail_next("put_entry", Fault::Panic);
+        pipeline.consume().await;
+    }
+    let buried = pipeline.world.dead_letters();
+    assert_eq!(
+        (buried.len(), pipeline.world.orders()),
+        (1, Vec::new()),
+        "not applied"
+    );
+
+    pipeline.world.enqueue_text(&buried[0].body);
+    pipeline.drain().await;
+
+    assert_eq!(
+        pipeline.state(Provider::Armada, "A1").status,
+        Some(Status::EnRouteToPickup)
+    );
+    let stored = pipeline.world.records().pop_first().unwrap().1;
+    assert_eq!(stored.state, RecordState::Applied);
+}
+
+#[tokio::test]
 async fn a_failure_without_a_message_id_fails_the_whole_batch_rather_than_reporting_an_empty_id() {
     for id in [json!(null), json!("")] {
         let pipeline = Pipeline::new();
@@ -307,6 +335,26 @@ async fn a_record_that_was_written_after_all_is_applied_once() {
         pipeline.world.records().pop_first().unwrap().1.state,
         RecordState::Applied
     );
+}
+
+#[tokio::test]
+async fn a_fallback_record_under_a_reused_id_gets_a_key_of_its_own() {
+    let pipeline = Pipeline::new();
+    pipeline
+        .post(&armada_status("A1", "dispatched", "wh_1", SENT_AT))
+        .await;
+    pipeline.world.fail_next("put_if_absent", Fault::Before);
+    pipeline
+        .post(&armada_status("A1", "completed", "wh_1", SENT_AT))
+        .await;
+
+    pipeline.drain().await;
+
+    let order = order_key(Provider::Armada, "A1");
+    assert_eq!(pipeline.world.timeline(&order).len(), 2);
+    let records = pipeline.world.records();
+    let states: Vec<_> = records.values().map(|stored| stored.state).collect();
+    assert_eq!(states, [RecordState::Applied; 2]);
 }
 
 #[tokio::test]

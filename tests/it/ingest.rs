@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use domain::{CompanyId, InstallationState, MerchantId, Provider, RecordState, UrlKeyDigest};
+use domain::{
+    CompanyId, Credential, InstallationState, MerchantId, Millis, Provider, RecordState,
+    UrlKeyDigest,
+};
 use lambda_http::{Context, RequestExt as _};
 use serde_json::{Value, json};
 use testkit::{
@@ -193,6 +196,27 @@ async fn a_registered_url_key_must_be_in_the_url_exactly_once() {
         pipeline.post(&with_query("a=b&k=the-key")).await.status,
         200
     );
+}
+
+#[tokio::test]
+async fn neither_a_forger_nor_another_merchant_blocks_the_real_webhook() {
+    let pipeline = Pipeline::new();
+    let others = Credential::armada_installation("app-2", "installation-2");
+    pipeline
+        .world
+        .install(others.digest(Provider::Armada), |installation| {
+            installation.merchant_id = MerchantId::parse("another-merchant").unwrap();
+        });
+    let forged = documented_armada().with_header("x-armada-installation-id", "unknown");
+    let of_another_merchant = documented_armada()
+        .with_header("x-armada-app-id", "app-2")
+        .with_header("x-armada-installation-id", "installation-2");
+
+    assert_eq!(pipeline.post(&forged).await.status, 401);
+    assert_eq!(pipeline.post(&of_another_merchant).await.word(), "accepted");
+
+    assert_eq!(pipeline.post(&documented_armada()).await.word(), "accepted");
+    assert_eq!(pipeline.world.queued().len(), 2);
 }
 
 #[tokio::test]
@@ -539,6 +563,34 @@ async fn a_503_asks_for_a_retry() {
         ),
         (503, "30")
     );
+}
+
+#[tokio::test]
+async fn a_503_is_no_final_answer() {
+    for (put, send, again) in [
+        (Fault::Before, Fault::Before, "accepted"),
+        // The put took effect, and nobody heard of it: the record is pending, and the relay sends it.
+        (Fault::After, Fault::Before, "duplicate"),
+        // The queue took the record, and nobody heard of it.
+        (Fault::Before, Fault::After, "accepted"),
+    ] {
+        let pipeline = Pipeline::new();
+        pipeline.world.fail_next("put_if_absent", put);
+        pipeline.world.fail_next("send", send);
+        assert_eq!(pipeline.post(&documented_armada()).await.status, 503);
+
+        assert_eq!(pipeline.post(&documented_armada()).await.word(), again);
+
+        pipeline.world.set_now(NOW + Millis::from_seconds(181));
+        pipeline.relay.run().await.unwrap();
+        pipeline.drain().await;
+        let order = order_key(Provider::Armada, "EAA6CAC9D5");
+        assert_eq!(
+            (pipeline.world.timeline(&order).len(), states(&pipeline)),
+            (1, vec![RecordState::Applied]),
+            "{put:?}, {send:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,17 +1,20 @@
 //! One readable line per webhook and record. That nothing personal or secret is in them is for `canary`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::sync::Once;
 
+use domain::{Millis, Provider};
 use serde_json::{Value, json};
-use testkit::Webhook;
+use testkit::{Fault, NOW, Webhook};
 
 use crate::support::{Pipeline, SENT_AT};
 
 thread_local! {
     /// What this thread has logged, while it is asked for.
     static LOGGED: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+    /// How many lines of this thread were refused, while they are.
+    static REFUSED: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
 /// One subscriber for all tests, because subscribers that come and go disturb each other; each thread's lines
@@ -23,6 +26,10 @@ struct OwnThread;
 
 impl io::Write for OwnThread {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(refused) = REFUSED.get() {
+            REFUSED.set(Some(refused + 1));
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         LOGGED.with_borrow_mut(|logged| {
             logged
                 .iter_mut()
@@ -78,6 +85,26 @@ fn canary_shipday(event: &str, status: &str) -> Webhook {
         "carrier": { "id": 1, "name": "Canary Driver", "phone": "+96550002222" },
     });
     testkit::shipday(body.to_string())
+}
+
+#[test]
+fn a_log_that_cannot_be_written_fails_nothing() {
+    REFUSED.set(Some(0));
+    let lines = lines_of(async {
+        let pipeline = Pipeline::new();
+        pipeline.world.fail_next("send", Fault::Before);
+        let webhook = canary_armada(&json!("A1"), "dispatched");
+        assert_eq!(pipeline.post(&webhook).await.word(), "accepted");
+        pipeline.world.set_now(NOW + Millis::from_seconds(181));
+        assert_eq!(pipeline.relay.run().await.unwrap().sent, 1);
+        pipeline.world.fail_next("save", Fault::Before);
+        assert_eq!(pipeline.consume().await.len(), 1);
+        assert!(pipeline.consume().await.is_empty());
+        pipeline.state(Provider::Armada, "A1");
+    });
+
+    let refused = REFUSED.take();
+    assert!(lines.is_empty() && refused >= Some(4), "{refused:?}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! From a webhook to the order's status, with both ends.
 
-use domain::{Provider, RecordState, Status};
+use domain::{Millis, Provider, RecordState, Status};
 use proptest::prelude::*;
-use testkit::{Fault, sample_bytes};
+use testkit::{Fault, NOW, sample_bytes, sqs_batch};
 
 use crate::support::{Pipeline, SENT_AT, armada_status, order_key, shipday_event};
 
@@ -49,6 +49,160 @@ async fn a_driver_who_uploads_a_photo_and_then_fails_has_not_delivered() {
         pipeline.state(Provider::Shipday, "7").status,
         Some(Status::Failed)
     );
+}
+
+#[tokio::test]
+async fn an_unreadable_or_unknown_webhook_holds_up_nothing_of_its_order() {
+    let pipeline = Pipeline::new();
+    for (body, status) in [
+        (r#"{"code":"A1","status":"dispatched""#, 400),
+        (r#"{"code":"A1","status":"teleported"}"#, 200),
+        (r#"{"code":"A1","status":"dispatched"}"#, 200),
+    ] {
+        // Even under one id.
+        let webhook = testkit::armada("order.updated", "wh_1", SENT_AT, body);
+        assert_eq!(pipeline.post(&webhook).await.status, status, "{body}");
+    }
+    pipeline.drain().await;
+
+    assert_eq!(
+        pipeline.state(Provider::Armada, "A1").status,
+        Some(Status::EnRouteToPickup)
+    );
+    let mut states: Vec<_> = pipeline
+        .world
+        .records()
+        .into_values()
+        .map(|stored| stored.state.as_str())
+        .collect();
+    states.sort_unstable();
+    assert_eq!(states, ["applied", "quarantined", "unmapped"]);
+}
+
+#[tokio::test]
+async fn a_state_of_an_older_mapping_is_put_right_by_the_next_event_and_by_a_replay() {
+    for next in [Some("wh_2"), None] {
+        let pipeline = Pipeline::new();
+        pipeline
+            .post(&armada_status("A1", "completed", "wh_1", SENT_AT))
+            .await;
+        pipeline.drain().await;
+        let order = order_key(Provider::Armada, "A1");
+        // The same entries, and what a mapping made of them that took the word for another.
+        let mut wrong = pipeline.state(Provider::Armada, "A1");
+        wrong.status = Some(Status::Failed);
+        domain::Orders::save(&pipeline.world, &order, &wrong)
+            .await
+            .unwrap();
+
+        if let Some(id) = next {
+            pipeline
+                .post(&armada_status("A1", "dispatched", id, SENT_AT))
+                .await;
+        } else {
+            let (key, stored) = pipeline.world.records().pop_first().unwrap();
+            pipeline.world.replay(&key, stored.state);
+            pipeline.relay.run().await.unwrap();
+        }
+        pipeline.drain().await;
+
+        let state = pipeline.state(Provider::Armada, "A1");
+        assert_eq!(state.status, Some(Status::Delivered), "{next:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_that_comes_back_after_its_record_expired_changes_nothing() {
+    let pipeline = Pipeline::new();
+    for (webhook, order) in [
+        (
+            armada_status("A1", "dispatched", "wh_1", SENT_AT),
+            order_key(Provider::Armada, "A1"),
+        ),
+        (
+            shipday_event(7, "ORDER_ASSIGNED", "NOT_ACCEPTED", AT),
+            order_key(Provider::Shipday, "7"),
+        ),
+    ] {
+        pipeline.world.set_now(NOW);
+        pipeline.post(&webhook).await;
+        pipeline.drain().await;
+        let before = (
+            pipeline.world.state(&order),
+            pipeline.world.timeline(&order),
+        );
+        pipeline.world.set_now(NOW + Millis::from_days(31));
+        pipeline.world.expire_records();
+        assert!(pipeline.world.records().is_empty());
+
+        assert_eq!(pipeline.post(&webhook).await.word(), "accepted");
+        pipeline.drain().await;
+
+        let after = (
+            pipeline.world.state(&order),
+            pipeline.world.timeline(&order),
+        );
+        assert_eq!(after, before, "{order}: not even the revision");
+        pipeline.world.set_now(NOW + Millis::from_days(62));
+        pipeline.world.expire_records();
+    }
+}
+
+#[tokio::test]
+async fn an_erased_record_stays_erased_unless_a_copy_of_it_is_still_in_the_queue() {
+    for (fallback, left) in [(false, 0), (true, 1)] {
+        let pipeline = Pipeline::new();
+        if fallback {
+            pipeline.world.fail_next("put_if_absent", Fault::Before);
+        }
+        pipeline
+            .post(&armada_status("A1", "dispatched", "wh_1", SENT_AT))
+            .await;
+        // Delivered twice, and erased in between.
+        let batch = sqs_batch(&pipeline.world.receive(1));
+        pipeline.consume_event(&batch).await.unwrap();
+        let order = order_key(Provider::Armada, "A1");
+        let applied = pipeline.world.state(&order);
+        let key = pipeline.world.records().pop_first().unwrap().0;
+        pipeline.world.erase(&key);
+
+        pipeline.consume_event(&batch).await.unwrap();
+
+        assert_eq!(pipeline.world.state(&order), applied);
+        let records = pipeline.world.records();
+        assert_eq!(records.len(), left, "fallback: {fallback}");
+        for stored in records.into_values() {
+            assert_eq!(stored.state, RecordState::Applied);
+            assert!(stored.expires_at.is_some(), "it goes by itself");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_work_goes_on_behind_an_answer() {
+    let running = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let pipeline = Pipeline::new();
+    let mut now = NOW;
+    for fault in [None, Some("send"), Some("put_if_absent")] {
+        if let Some(call) = fault {
+            pipeline.world.fail_next(call, Fault::After);
+        }
+        let id = fault.unwrap_or("wh_1");
+        pipeline
+            .post(&armada_status("A1", "dispatched", id, SENT_AT))
+            .await;
+        assert_eq!(running(), 0, "the receiver, {fault:?}");
+        now = now + Millis::from_seconds(181);
+        pipeline.world.set_now(now);
+        assert_eq!(pipeline.relay.run().await.unwrap().sent, 1);
+        assert_eq!(running(), 0, "the relay, {fault:?}");
+        assert!(pipeline.consume().await.is_empty());
+        assert_eq!(running(), 0, "the consumer, {fault:?}");
+    }
 }
 
 #[tokio::test]

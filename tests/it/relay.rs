@@ -1,9 +1,13 @@
 //! What a crash or an outage left behind, and the runs that finish it.
 
+use std::time::Duration;
+
 use domain::{
-    CompressedBody, EpochMillis, MAX_FORWARD_ATTEMPTS, Millis, Provider, RecordState, Status,
+    Claim, ClaimOutcome, CloseOutcome, CompressedBody, EpochMillis, MAX_FORWARD_ATTEMPTS, Millis,
+    Overdue, PendingRecords, PendingShard, PortError, Provider, RecordState, SetAside, Status,
 };
-use testkit::{Fault, NOW, StoredRecord};
+use testkit::{Fault, NOW, StoredRecord, World};
+use webhook_relay::{Relay, Stores};
 
 use crate::support::{Pipeline, SENT_AT, armada_status, order_key, shipday_event};
 
@@ -172,6 +176,54 @@ async fn a_run_takes_five_thousand_records_at_most() {
     );
     let second = pipeline.relay.run().await.unwrap();
     assert_eq!(second.claimed, 30);
+}
+
+/// The tables on a day on which each claim takes 2 s.
+struct Slow(World);
+
+impl PendingRecords for Slow {
+    async fn overdue(
+        &self,
+        shard: PendingShard,
+        now: EpochMillis,
+        limit: usize,
+    ) -> Result<Vec<Overdue>, PortError> {
+        self.0.overdue(shard, now, limit).await
+    }
+
+    async fn claim(&self, overdue: &Overdue, now: EpochMillis) -> Result<ClaimOutcome, PortError> {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        self.0.claim(overdue, now).await
+    }
+
+    async fn set_aside(&self, claim: &Claim, as_what: SetAside) -> Result<CloseOutcome, PortError> {
+        self.0.set_aside(claim, as_what).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_ends_when_its_time_is_over_and_later_ones_go_on() {
+    let pipeline = with_many_left_behind(400).await;
+    pipeline.world.set_now(DUE);
+    let relay = Relay::new(Stores {
+        records: Slow(pipeline.world.clone()),
+        queue: pipeline.world.clone(),
+        clock: pipeline.world.clone(),
+        first_shard: pipeline.world.clone(),
+    });
+    let started = tokio::time::Instant::now();
+
+    let first = relay.run().await.unwrap();
+
+    assert_eq!(started.elapsed(), Duration::from_secs(40));
+    assert!(first.sent > 0 && first.sent < 400, "{first:?}");
+    let mut sent = first.sent;
+    while sent < 400 {
+        let later = relay.run().await.unwrap();
+        assert!(later.sent > 0, "{later:?}");
+        sent += later.sent;
+    }
+    assert_eq!(sent, 400);
 }
 
 #[tokio::test]

@@ -542,6 +542,26 @@ async fn a_long_timeline_is_read_one_entry_beyond_the_bound_and_no_further() {
 }
 
 #[tokio::test]
+async fn a_timeline_of_several_pages_is_read_whole() {
+    let database = Database::start().await;
+    let (table, order) = (database.orders(), order_key(Provider::Shipday, "7"));
+    let mut entry = entries().await.remove(0);
+    // 40 KB each: a page of a query has a mebibyte.
+    entry.details.proof_of_delivery_urls = vec!["x".repeat(2_000); 20];
+    for n in 0..60 {
+        entry.occurred_at_ms = EpochMillis::new(1_767_816_000_000 + n);
+        table.put_entry(&order, &entry).await.unwrap();
+    }
+    let state = fold(adapter(Provider::Shipday), [entry]).state;
+    table.save(&order, &state).await.unwrap();
+
+    let read = table.read(&order).await.unwrap();
+
+    assert_eq!(read.entries.len(), 60);
+    assert!(read.state == Some(state), "it is on the last page");
+}
+
+#[tokio::test]
 async fn an_installation_is_registered_once_found_by_its_credential_and_disabled() {
     let database = Database::start().await;
     let table = database.installations();
