@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Mutex;
 use std::thread;
 
-use aws::SystemClock;
-use domain::{Clock as _, Provider, fold};
+use domain::{Provider, fold};
 use fastrand::Rng;
 use providers::adapter;
 use serde_json::json;
@@ -170,10 +169,8 @@ impl Plan {
 }
 
 fn a_storm_of_webhooks_and_faults_ends_in_exact_sums(stack: &Stack) {
-    let seed = aws::environment("STORM_SEED").map_or_else(
-        || SystemClock.now_ms().as_millis(),
-        |seed| seed.parse().unwrap(),
-    );
+    // The same plan each time, unless another is asked for: only how processes interleave differs.
+    let seed = aws::environment("STORM_SEED").map_or(1, |seed| seed.parse().unwrap());
     let mut random = Rng::with_seed(seed);
     let plan = Plan::draw(&mut random);
     let merchants: Vec<Merchant<'_>> = (0..MERCHANTS)
