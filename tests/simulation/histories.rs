@@ -56,6 +56,9 @@ pub(crate) fn no_random_history_breaks_a_promise() {
 }
 
 async fn explore(seed: u64, totals: &Totals) -> Result<(), String> {
+    if seed > 0 && seed.is_multiple_of(DEFAULT_HISTORIES) {
+        eprintln!("{seed} histories so far");
+    }
     let plan = Plan::random(seed);
     let happened = happen(&plan, None, false).await;
     if let Some(what) = broken(&plan, &happened) {

@@ -32,18 +32,13 @@ const MOST_TURNS: u32 = 400_000;
 /// After this time no new fault begins.
 const CALM_AFTER: Millis = seconds(3 * 3_600);
 
-/// A webhook that was answered 200.
-#[derive(Clone, Debug)]
-pub(crate) struct Accepted {
-    pub(crate) hook: Hook,
-}
-
 /// What happened.
 #[derive(Debug)]
 pub(crate) struct Happened {
     pub(crate) world: World,
     pub(crate) begin: EpochMillis,
-    pub(crate) accepted: Vec<Accepted>,
+    /// The webhooks that were answered 200.
+    pub(crate) accepted: Vec<Hook>,
     /// Promises that were broken on the way.
     pub(crate) broken: Vec<String>,
     /// How many calls were made, numbered as [`Faults::At`] does.
@@ -130,7 +125,7 @@ struct History<'a> {
     appointments: Vec<(EpochMillis, Appointment)>,
     processes: Vec<Process>,
     next_run: EpochMillis,
-    accepted: Vec<Accepted>,
+    accepted: Vec<Hook>,
     broken: Vec<String>,
     deaths: usize,
     trace: Option<Vec<String>>,
@@ -430,7 +425,7 @@ impl<'a> History<'a> {
                         if lost {
                             self.try_again(&hook, attempt);
                         }
-                        self.accepted.push(Accepted { hook });
+                        self.accepted.push(hook);
                     }
                     400 => {}
                     503 => self.try_again(&hook, attempt),

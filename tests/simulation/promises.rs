@@ -10,7 +10,7 @@ use providers::adapter;
 use testkit::{Observations, StoredRecord, World};
 
 use crate::deployment::{merchant_id, order_id};
-use crate::history::{Accepted, Happened};
+use crate::history::Happened;
 use crate::plan::{Faults, Hook, Plan, Schedule};
 
 /// The first promise that is broken, in words.
@@ -61,8 +61,7 @@ impl<'a> Facts<'a> {
     }
 
     fn nothing_answered_is_lost(&self) -> Option<String> {
-        let lost = |accepted: &&Accepted| {
-            let hook = &accepted.hook;
+        let lost = |hook: &&Hook| {
             has_meaning(hook)
                 && !self.timelines.iter().any(|(order, timeline)| {
                     is_order_of(hook, order)
@@ -74,8 +73,7 @@ impl<'a> Facts<'a> {
         let lost = self.happened.accepted.iter().find(lost)?;
         let dead = self.world.dead_letters().len();
         Some(format!(
-            "LOST: answered 200 and in no timeline ({dead} dead letters): {:?}",
-            lost.hook
+            "LOST: answered 200 and in no timeline ({dead} dead letters): {lost:?}"
         ))
     }
 
