@@ -320,30 +320,30 @@ async fn a_damaged_record_is_quarantined_and_stops_nobody() {
 }
 
 #[tokio::test]
-async fn what_was_closed_since_its_claim_is_never_parked() {
+async fn a_parking_that_the_client_made_twice_is_reported() {
     let pipeline = with_one_left_behind().await;
     let key = pipeline.world.records().pop_first().unwrap().0;
     pipeline.world.change_record(&key, |stored| {
         stored.forward_attempts = MAX_FORWARD_ATTEMPTS;
     });
-    let (world, of_claim) = (pipeline.world.clone(), key.clone());
-    pipeline
-        .world
-        .fail_next("set_aside", Fault::Late(minutes(1)));
-    let failed = pipeline.relay.run().await.unwrap_err();
-    assert_eq!(failed.report.parked, 0);
+    pipeline.world.fail_next("set_aside", Fault::Repeated);
 
-    world.change_record(&of_claim, |stored| {
-        stored.state = RecordState::Applied;
-        stored.due_at_ms = None;
+    let report = pipeline.relay.run().await.unwrap();
+
+    assert_eq!((report.sent, report.parked), (0, 1));
+    assert_eq!(only_record(&pipeline).state, RecordState::Parked);
+}
+
+#[tokio::test]
+async fn the_last_attempt_parks_whatever_the_body_is() {
+    let pipeline = with_one_left_behind().await;
+    let key = pipeline.world.records().pop_first().unwrap().0;
+    pipeline.world.change_record(&key, |stored| {
+        stored.forward_attempts = MAX_FORWARD_ATTEMPTS;
+        stored.record.body = CompressedBody::from_stored(vec![0xff; 8]);
     });
-    world.set_now(DUE + minutes(2));
 
-    assert_eq!(
-        only_record(&pipeline).state,
-        RecordState::Applied,
-        "a late parking finds nothing to park"
-    );
+    assert_eq!(pipeline.relay.run().await.unwrap().parked, 1);
 }
 
 #[tokio::test]

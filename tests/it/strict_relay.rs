@@ -294,7 +294,8 @@ async fn what_is_set_aside_leaves_the_index_and_is_kept_without_expiry() {
         assert!(!expected.contains_key("expires_at"));
         assert!(left.database.pending().await.is_empty());
         let again = left.table.set_aside(&claim, as_what).await.unwrap();
-        assert_eq!(again, CloseOutcome::NothingToClose);
+        assert_eq!(again, CloseOutcome::Closed, "the client made it twice");
+        assert_eq!(left.item().await, expected);
     }
 }
 

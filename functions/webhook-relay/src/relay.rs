@@ -79,7 +79,7 @@ pub struct RunFailed {
     pub source: PortError,
 }
 
-/// What is to be done with a claimed record.
+/// The next step of a claimed record.
 enum Treatment {
     Send(Box<QueueMessage>),
     SetAside(SetAside),
@@ -206,8 +206,12 @@ where
     }
 }
 
-/// Reads a claimed record with today's mapping.
+/// What is to be done with a claimed record, read with today's mapping.
 fn treatment(claim: &Claim) -> Treatment {
+    // Before the body is read, so that even a body that ends every run comes to its end.
+    if claim.attempts > MAX_FORWARD_ATTEMPTS {
+        return Treatment::SetAside(SetAside::Parked);
+    }
     let webhook = claim
         .record
         .as_ref()
@@ -223,9 +227,6 @@ fn treatment(claim: &Claim) -> Treatment {
         }
         Interpretation::Quarantined(_) => return Treatment::SetAside(SetAside::Quarantined),
     };
-    if claim.attempts > MAX_FORWARD_ATTEMPTS {
-        return Treatment::SetAside(SetAside::Parked);
-    }
     let message = QueueMessage::event(claim.key.clone(), record.body_sha256.clone(), event);
     Treatment::Send(Box::new(message))
 }

@@ -192,8 +192,19 @@ impl PendingRecords for WebhooksTable {
             .update_expression("SET #state = :state REMOVE pending_shard, due_at_ms")
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":claimed", number(claim.due_at_ms.as_millis()))
-            .expression_attribute_values(":state", text(as_what.state().as_str()));
-        closed("webhook set aside", update.send().await.map(|_| ()))
+            .expression_attribute_values(":state", text(as_what.state().as_str()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let updated = update.send().await.map(|_| ());
+        if let Err(error) = &updated
+            && let Some(UpdateItemError::ConditionalCheckFailedException(failed)) =
+                error.as_service_error()
+            && let Some(item) = &failed.item
+            && string(item, "state") == Some(as_what.state().as_str())
+        {
+            // Ours: its answer was lost, and the client made it again.
+            return Ok(CloseOutcome::Closed);
+        }
+        closed("webhook set aside", updated)
     }
 }
 

@@ -148,7 +148,7 @@ pub trait PendingRecords {
         now: EpochMillis,
     ) -> impl Future<Output = Result<ClaimOutcome, PortError>> + Send;
 
-    /// Takes a claimed record out of the index for good, unless something happened to it since the claim.
+    /// Takes a claimed record out of the index for good, unless something else happened to it since the claim.
     fn set_aside(
         &self,
         claim: &Claim,

@@ -161,7 +161,9 @@ impl PendingRecords for World {
     async fn set_aside(&self, claim: &Claim, as_what: SetAside) -> Result<CloseOutcome, PortError> {
         let (key, claimed) = (claim.key.clone(), claim.due_at_ms);
         self.call("set_aside", &key.clone(), move |inside| {
-            let still_claimed = |stored: &&mut StoredRecord| stored.due_at_ms == Some(claimed);
+            let still_claimed = |stored: &&mut StoredRecord| {
+                stored.due_at_ms == Some(claimed) || stored.state == as_what.state()
+            };
             let Some(stored) = inside.records.get_mut(&key).filter(still_claimed) else {
                 return CloseOutcome::NothingToClose;
             };
