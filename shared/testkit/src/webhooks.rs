@@ -1,7 +1,12 @@
 //! How authentic webhooks are built, and how API Gateway wraps them.
 
-use domain::{Credential, CredentialDigest, Provider};
+use domain::{
+    Authenticated, Credential, CredentialDigest, EpochMillis, Installation, InstallationState,
+    MerchantId, Provider, RawWebhook, authenticate,
+};
 use serde_json::{Map, Value, json};
+
+use crate::world::NOW;
 
 /// The merchant that the demo installations belong to.
 pub const MERCHANT: &str = "demo-merchant";
@@ -76,6 +81,36 @@ impl Webhook {
         self.headers
             .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self
+    }
+
+    /// The webhook as its adapter gets it: received at [`NOW`], its sender known, of its headers only those retained.
+    pub fn authenticated(&self, retained_headers: &[&str]) -> Authenticated {
+        let installation = Installation {
+            credential: match self.provider {
+                Provider::Armada => armada_credential(),
+                Provider::Shipday => shipday_credential(),
+            },
+            merchant_id: MerchantId::parse(MERCHANT).expect("a merchant id"),
+            state: InstallationState::Active,
+            label: "demo".to_owned(),
+            created_at_ms: EpochMillis::new(0),
+            not_after_ms: None,
+            url_key_sha256: None,
+            company_id: None,
+        };
+        let raw = RawWebhook {
+            provider: self.provider,
+            headers: self
+                .headers
+                .iter()
+                .filter(|(name, _)| retained_headers.contains(&name.as_str()))
+                .cloned()
+                .collect(),
+            url_key: None,
+            body: self.body.clone(),
+            received_at_ms: NOW,
+        };
+        authenticate(raw, Some(&installation)).expect("its installation is active")
     }
 }
 
