@@ -68,7 +68,7 @@ pub struct Credential(String);
 impl Credential {
     /// Armada v1: application id and installation id, which identify one merchant's installation together.
     pub fn armada_installation(app_id: &str, installation_id: &str) -> Self {
-        Self(format!("{app_id}\u{1f}{installation_id}"))
+        Self([app_id, installation_id].join("\u{1f}"))
     }
 
     /// A credential in one piece: Armada v2's key id, Shipday's token.

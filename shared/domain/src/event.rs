@@ -1,5 +1,6 @@
 //! The normalized event: this order reached this status at this time, said in the provider's words too.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
@@ -34,17 +35,19 @@ pub struct ProviderWord {
 impl ProviderWord {
     /// The word as part of a timeline key: Armada's status, Shipday's `EVENT.STATUS`. Kept when it is
     /// 1 to 64 of `A-Z a-z 0-9 _ .`, else the first 16 hexadecimal digits of its SHA-256.
-    pub fn key_part(&self, provider: Provider) -> String {
+    pub fn key_part(&self, provider: Provider) -> Cow<'_, str> {
         let status = self.status.as_deref().unwrap_or_default();
         let word = match provider {
-            Provider::Armada => status.to_owned(),
-            Provider::Shipday => format!("{}.{status}", self.event.as_deref().unwrap_or_default()),
+            Provider::Armada => Cow::Borrowed(status),
+            Provider::Shipday => {
+                Cow::Owned([self.event.as_deref().unwrap_or_default(), status].join("."))
+            }
         };
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'.';
         if (1..=64).contains(&word.len()) && word.bytes().all(plain) {
             word
         } else {
-            short_digest(&word)
+            Cow::Owned(short_digest(&word))
         }
     }
 }
@@ -220,7 +223,8 @@ mod tests {
     #[test]
     fn any_other_word_becomes_a_digest_that_cannot_break_the_key() {
         for odd in ["en route", "a#b", "", "\n", &"x".repeat(65)] {
-            let part = word(None, Some(odd)).key_part(Provider::Armada);
+            let word = word(None, Some(odd));
+            let part = word.key_part(Provider::Armada);
 
             assert_eq!(part.len(), 16, "{odd:?}");
             assert!(part.bytes().all(|b| b.is_ascii_hexdigit()), "{odd:?}");

@@ -86,7 +86,7 @@ macro_rules! key_part {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        #[serde(try_from = "String", into = "String")]
+        #[serde(try_from = "String")]
         #[cfg_attr(feature = "schema", schemars(with = "String"))]
         pub struct $name(String);
 
@@ -186,7 +186,7 @@ impl WebhookId {
 /// A SHA-256 in 64 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 #[cfg_attr(feature = "schema", schemars(with = "String"))]
 pub struct Sha256Hex(String);
 
@@ -320,7 +320,7 @@ const MAX_KEY_BYTES: usize = 2_048;
 /// The key of a webhook record. Equal keys mean: probably the same webhook, compare the bodies.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 #[cfg_attr(feature = "schema", schemars(with = "String"))]
 pub struct WebhookKey(String);
 
@@ -328,7 +328,13 @@ impl WebhookKey {
     /// `armada#<merchant>#<topic>#<webhook id>`. The topic is in it because Armada reuses one id for a
     /// whole series of location updates, the merchant so that nobody can use up another's ids.
     pub fn armada(merchant: &MerchantId, topic: &Topic, id: &WebhookId) -> Self {
-        Self(format!("{}#{merchant}#{topic}#{id}", Provider::Armada))
+        let parts = [
+            Provider::Armada.as_str(),
+            merchant.as_str(),
+            topic.as_str(),
+            id.as_str(),
+        ];
+        Self(parts.join("#"))
     }
 
     /// `shipday#<merchant>#<order id>#<event>#<timestamp in ms>`: Shipday sends no id of its own.
@@ -338,15 +344,19 @@ impl WebhookKey {
         event: &Topic,
         timestamp: crate::EpochMillis,
     ) -> Self {
-        Self(format!(
-            "{}#{merchant}#{order}#{event}#{timestamp}",
-            Provider::Shipday
-        ))
+        let parts = [
+            Provider::Shipday.as_str(),
+            merchant.as_str(),
+            order.as_str(),
+            event.as_str(),
+            &timestamp.to_string(),
+        ];
+        Self(parts.join("#"))
     }
 
     /// `<provider>#<merchant>#body#<sha-256>`, for a webhook that lacks a readable part of its key.
     pub fn of_body(provider: Provider, merchant: &MerchantId, body: &BodySha256) -> Self {
-        Self(format!("{provider}#{merchant}#body#{body}"))
+        Self([provider.as_str(), merchant.as_str(), "body", body.as_str()].join("#"))
     }
 
     /// The key for another body under a known id: this key, `#`, the body's digest.

@@ -2,6 +2,7 @@
 //! their order of arrival, nor repeats, nor concurrent consumers can change it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
@@ -63,11 +64,11 @@ impl TimelineEntry {
             .provider_event_id
             .as_ref()
             .map_or("-", WebhookId::as_str);
-        format!(
-            "event#{:013}#{}#{id}",
-            self.occurred_at_ms.as_millis(),
-            self.word.key_part(provider)
-        )
+        let word = self.word.key_part(provider);
+        let at_ms = self.occurred_at_ms.as_millis();
+        let mut key = String::with_capacity("event#".len() + 13 + 1 + word.len() + 1 + id.len());
+        let _ = write!(key, "event#{at_ms:013}#{word}#{id}"); // writing to a String cannot fail
+        key
     }
 }
 
@@ -110,7 +111,7 @@ pub fn fold(rules: &dyn ProviderRules, entries: impl IntoIterator<Item = Timelin
         .into_iter()
         .map(|entry| Placed::new(rules, entry))
         .collect();
-    events.sort();
+    events.sort_unstable();
     events.dedup_by(|later, earlier| later.sort_key == earlier.sort_key);
 
     let mut state = OrderState {
@@ -118,19 +119,22 @@ pub fn fold(rules: &dyn ProviderRules, entries: impl IntoIterator<Item = Timelin
         ..OrderState::default()
     };
     let mut seen = BTreeSet::new();
-    let decisions = events
-        .into_iter()
+    let decisions: Vec<_> = events
+        .iter()
         .map(|Placed { entry, meaning, .. }| {
             let repeated = rules.clock() == ProviderClock::SendingTime
                 && entry
                     .provider_event_id
-                    .clone()
-                    .is_some_and(|id| !seen.insert((id, entry.word.clone())));
-            let decision = apply(&mut state, rules.clock(), &entry, meaning, repeated);
-            (entry, decision)
+                    .as_ref()
+                    .is_some_and(|id| !seen.insert((id, &entry.word)));
+            apply(&mut state, rules.clock(), entry, *meaning, repeated)
         })
         .collect();
-    Folded { state, decisions }
+    let entries = events.into_iter().map(|placed| placed.entry);
+    Folded {
+        state,
+        decisions: entries.zip(decisions).collect(),
+    }
 }
 
 /// An entry and its place in the fold: by time; then proofs and unknown words, further statuses, and
@@ -305,8 +309,8 @@ fn attach_proof(known: &mut Details, told: &Details) {
     }
 }
 
-fn take<T: Clone>(known: &mut Option<T>, told: &Option<T>) {
-    if told.is_some() {
+fn take<T: Clone + PartialEq>(known: &mut Option<T>, told: &Option<T>) {
+    if told.is_some() && known != told {
         known.clone_from(told);
     }
 }

@@ -3,6 +3,8 @@
 //! A payload's fields are kept as raw JSON and read one by one, so that a field of an unexpected type is
 //! an absent field and never costs the event. Money is read from its digits and is never a float.
 
+use std::borrow::Cow;
+
 use domain::EpochMillis;
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -36,26 +38,36 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(field: Field<'a>) -> Option<T> {
     parse_object(field?.get().as_bytes())
 }
 
+/// A text in the body, copied only when it has escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
 /// Reads a text, or the digits of a number. Blank and placeholder texts count as absent.
 pub(crate) fn text(field: Field<'_>) -> Option<String> {
+    borrowed_text(field).map(Cow::into_owned)
+}
+
+fn borrowed_text(field: Field<'_>) -> Option<Cow<'_, str>> {
     let raw = field?.get();
     let text = match raw.as_bytes().first()? {
-        b'"' => serde_json::from_str::<String>(raw).ok()?,
-        b'-' | b'0'..=b'9' => raw.to_owned(),
+        b'"' => match serde_json::from_str::<Text<'_>>(raw).ok()?.0 {
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+            Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+        },
+        b'-' | b'0'..=b'9' => Cow::Borrowed(raw),
         _ => return None,
     };
-    let text = text.trim();
     let usable = !text.is_empty()
         && text.len() <= MAX_TEXT_BYTES
         && !PLACEHOLDERS
             .iter()
             .any(|nothing| text.eq_ignore_ascii_case(nothing));
-    usable.then(|| text.to_owned())
+    usable.then_some(text)
 }
 
 /// Reads an id. Zero and negative numbers stand for "none".
-pub(crate) fn id(field: Field<'_>) -> Option<String> {
-    text(field).filter(|id| {
+pub(crate) fn id(field: Field<'_>) -> Option<Cow<'_, str>> {
+    borrowed_text(field).filter(|id| {
         id.parse::<i128>()
             .map_or(!id.is_empty(), |number| number > 0)
     })
@@ -63,7 +75,7 @@ pub(crate) fn id(field: Field<'_>) -> Option<String> {
 
 /// Reads an amount of money, digit by digit.
 pub(crate) fn money(field: Field<'_>) -> Option<Decimal> {
-    let text = text(field)?;
+    let text = borrowed_text(field)?;
     Decimal::from_str_exact(&text)
         .or_else(|_| Decimal::from_scientific(&text))
         .ok()
@@ -72,7 +84,7 @@ pub(crate) fn money(field: Field<'_>) -> Option<Decimal> {
 /// Reads a point in time: ISO 8601, or a number of seconds or milliseconds, told apart by size. Zero, and
 /// anything that is no time, count as absent.
 pub(crate) fn time(field: Field<'_>) -> Option<EpochMillis> {
-    parse_time(&text(field)?)
+    parse_time(&borrowed_text(field)?)
 }
 
 /// Like [`time()`], for a header.
@@ -120,6 +132,7 @@ mod tests {
     fn a_text_may_be_a_number_and_nothing_has_many_spellings() {
         assert_eq!(with(r#"" a ""#, text).as_deref(), Some("a"));
         assert_eq!(with("123", text).as_deref(), Some("123"));
+        assert_eq!(with(r#"" \u0061\n""#, text).as_deref(), Some("a"));
         for nothing in [
             r#""""#,
             r#"" ""#,
@@ -141,6 +154,8 @@ mod tests {
 
     #[test]
     fn an_id_is_a_text_or_a_positive_number() {
+        let id = |field: Field<'_>| id(field).map(Cow::into_owned);
+
         assert_eq!(with("123456", id).as_deref(), Some("123456"));
         assert_eq!(with(r#""EAA6CAC9D5""#, id).as_deref(), Some("EAA6CAC9D5"));
         for none in ["0", "-1", r#""0""#, r#""-1""#, r#""""#] {

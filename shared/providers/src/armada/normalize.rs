@@ -38,11 +38,13 @@ fn kind(topic: &str) -> Kind {
 }
 
 pub(super) fn read(webhook: &Authenticated) -> Reading {
-    let of_body = WebhookKey::of_body(
-        Provider::Armada,
-        webhook.merchant_id(),
-        webhook.body_sha256(),
-    );
+    let of_body = || {
+        WebhookKey::of_body(
+            Provider::Armada,
+            webhook.merchant_id(),
+            webhook.body_sha256(),
+        )
+    };
     let outcome = |key, order, interpretation| Reading {
         key,
         order,
@@ -51,7 +53,7 @@ pub(super) fn read(webhook: &Authenticated) -> Reading {
 
     let Some(topic) = webhook.header(TOPIC) else {
         return outcome(
-            of_body,
+            of_body(),
             None,
             Interpretation::Quarantined(Quarantined::MissingHeader),
         );
@@ -59,7 +61,7 @@ pub(super) fn read(webhook: &Authenticated) -> Reading {
     let id_text = webhook.header(WEBHOOK_ID);
     let key = match (Topic::parse(topic), id_text.map(WebhookId::parse)) {
         (Ok(topic), Some(Ok(id))) => WebhookKey::armada(webhook.merchant_id(), &topic, &id),
-        _ => of_body,
+        _ => of_body(),
     };
     match kind(topic) {
         Kind::Ignored(why) => outcome(key, None, Interpretation::Ignored(why)),

@@ -22,28 +22,32 @@ pub(super) enum Event {
     Location,
 }
 
+/// A repaired spelling of `PIKEDUP` is the same event.
+const EVENTS: [(&str, Event); 18] = [
+    ("ORDER_INSERTED", Event::Inserted),
+    ("ORDER_ASSIGNED", Event::Assigned),
+    ("ORDER_UNASSIGNED", Event::Unassigned),
+    ("ORDER_ACCEPTED_AND_STARTED", Event::AcceptedAndStarted),
+    ("ORDER_PIKEDUP", Event::PickedUp),
+    ("ORDER_PICKEDUP", Event::PickedUp),
+    ("ORDER_PICKED_UP", Event::PickedUp),
+    ("ORDER_PIKEDUP_REMOVED", Event::PickedUpRemoved),
+    ("ORDER_PICKEDUP_REMOVED", Event::PickedUpRemoved),
+    ("ORDER_PICKED_UP_REMOVED", Event::PickedUpRemoved),
+    ("ORDER_ONTHEWAY", Event::OnTheWay),
+    ("ORDER_ONTHEWAY_REMOVED", Event::OnTheWayRemoved),
+    ("ORDER_COMPLETED", Event::Completed),
+    ("ORDER_FAILED", Event::Failed),
+    ("ORDER_INCOMPLETE", Event::Incomplete),
+    ("ORDER_DELETE", Event::Deleted),
+    ("ORDER_POD_UPLOAD", Event::ProofOfDelivery),
+    ("LOCATION_UPDATE", Event::Location),
+];
+
 impl Event {
-    /// Reads an event's name. Case does not matter, and a repaired spelling of `PIKEDUP` is the same event.
+    /// Reads an event's name. Case and blanks around it do not matter.
     pub(super) fn parse(name: &str) -> Option<Self> {
-        Some(match name.trim().to_uppercase().as_str() {
-            "ORDER_INSERTED" => Self::Inserted,
-            "ORDER_ASSIGNED" => Self::Assigned,
-            "ORDER_UNASSIGNED" => Self::Unassigned,
-            "ORDER_ACCEPTED_AND_STARTED" => Self::AcceptedAndStarted,
-            "ORDER_PIKEDUP" | "ORDER_PICKEDUP" | "ORDER_PICKED_UP" => Self::PickedUp,
-            "ORDER_PIKEDUP_REMOVED" | "ORDER_PICKEDUP_REMOVED" | "ORDER_PICKED_UP_REMOVED" => {
-                Self::PickedUpRemoved
-            }
-            "ORDER_ONTHEWAY" => Self::OnTheWay,
-            "ORDER_ONTHEWAY_REMOVED" => Self::OnTheWayRemoved,
-            "ORDER_COMPLETED" => Self::Completed,
-            "ORDER_FAILED" => Self::Failed,
-            "ORDER_INCOMPLETE" => Self::Incomplete,
-            "ORDER_DELETE" => Self::Deleted,
-            "ORDER_POD_UPLOAD" => Self::ProofOfDelivery,
-            "LOCATION_UPDATE" => Self::Location,
-            _ => return None,
-        })
+        find(&EVENTS, name)
     }
 
     /// Whether it says that something was taken back.
@@ -83,20 +87,33 @@ impl Event {
 
 type Reached = (Status, Option<StatusReason>);
 
-/// Reads an `order_status`. Case does not matter.
+const ORDER_STATUSES: [(&str, Reached); 9] = [
+    ("NOT_ASSIGNED", (Status::Pending, None)),
+    // Offered, not accepted yet: the sample pairs it with ORDER_ASSIGNED. It is no rejection.
+    ("NOT_ACCEPTED", (Status::Assigned, None)),
+    ("NOT_STARTED_YET", (Status::Assigned, None)),
+    ("STARTED", (Status::EnRouteToPickup, None)),
+    ("PICKED_UP", (Status::PickedUp, None)),
+    ("READY_TO_DELIVER", (Status::InTransit, None)),
+    ("ALREADY_DELIVERED", (Status::Delivered, None)),
+    (
+        "INCOMPLETE",
+        (Status::Failed, Some(StatusReason::Incomplete)),
+    ),
+    (
+        "FAILED_DELIVERY",
+        (Status::Failed, Some(StatusReason::AttemptFailed)),
+    ),
+];
+
+/// Reads an `order_status`. Case and blanks around it do not matter.
 pub(super) fn order_status(name: &str) -> Option<Reached> {
-    Some(match name.trim().to_uppercase().as_str() {
-        "NOT_ASSIGNED" => (Status::Pending, None),
-        // Offered, not accepted yet: the sample pairs it with ORDER_ASSIGNED. It is no rejection.
-        "NOT_ACCEPTED" | "NOT_STARTED_YET" => (Status::Assigned, None),
-        "STARTED" => (Status::EnRouteToPickup, None),
-        "PICKED_UP" => (Status::PickedUp, None),
-        "READY_TO_DELIVER" => (Status::InTransit, None),
-        "ALREADY_DELIVERED" => (Status::Delivered, None),
-        "INCOMPLETE" => (Status::Failed, Some(StatusReason::Incomplete)),
-        "FAILED_DELIVERY" => (Status::Failed, Some(StatusReason::AttemptFailed)),
-        _ => return None,
-    })
+    find(&ORDER_STATUSES, name)
+}
+
+fn find<T: Copy>(known: &[(&str, T)], name: &str) -> Option<T> {
+    let is_it = |(spelling, _): &&(&str, T)| spelling.eq_ignore_ascii_case(name.trim());
+    known.iter().find(is_it).map(|(_, meant)| *meant)
 }
 
 /// What an event and its order status mean together.

@@ -1,5 +1,6 @@
 //! A Shipday webhook to its reading.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use domain::{
@@ -13,15 +14,17 @@ use super::payload::{Carrier, Company, Order, ThirdParty, Update};
 use crate::lenient_json::{id, links, money, object, parse_object, text, time};
 
 pub(super) fn read(webhook: &Authenticated) -> Reading {
-    let of_body = WebhookKey::of_body(
-        Provider::Shipday,
-        webhook.merchant_id(),
-        webhook.body_sha256(),
-    );
+    let of_body = || {
+        WebhookKey::of_body(
+            Provider::Shipday,
+            webhook.merchant_id(),
+            webhook.body_sha256(),
+        )
+    };
     let Some(update) = parse_object::<Update<'_>>(webhook.body()) else {
         let interpretation = Interpretation::Quarantined(Quarantined::NotJson);
         return Reading {
-            key: of_body,
+            key: of_body(),
             order: None,
             interpretation,
         };
@@ -34,7 +37,7 @@ pub(super) fn read(webhook: &Authenticated) -> Reading {
     if event == Some(Event::Location) {
         let interpretation = Interpretation::Ignored(Ignored::DriverPosition);
         return Reading {
-            key: of_body,
+            key: of_body(),
             order: None,
             interpretation,
         };
@@ -43,7 +46,7 @@ pub(super) fn read(webhook: &Authenticated) -> Reading {
     let Some(order_id) = id(order.id).and_then(|id| OrderId::parse(&id).ok()) else {
         let interpretation = without_order(&word);
         return Reading {
-            key: of_body,
+            key: of_body(),
             order: None,
             interpretation,
         };
@@ -61,7 +64,7 @@ pub(super) fn read(webhook: &Authenticated) -> Reading {
         (Some(event), Some(at)) => {
             WebhookKey::shipday(webhook.merchant_id(), &order_key.order_id, &event, at)
         }
-        _ => of_body,
+        _ => of_body(),
     };
     let interpretation = match read_event(webhook, &update, &order, &order_key, word) {
         Ok(event) => Interpretation::Event(Box::new(event)),
@@ -153,7 +156,8 @@ fn details(
 
 /// The carrier; where an outside fleet carries the order he is empty, and the fleet's driver is known.
 fn driver(carrier: Option<&Carrier<'_>>, third_party: Option<&ThirdParty<'_>>) -> Option<Driver> {
-    let named = |id, name: Option<String>, phone: Option<String>| {
+    let named = |id: Option<Cow<'_, str>>, name: Option<String>, phone: Option<String>| {
+        let id = id.map(Cow::into_owned);
         (name.is_some() || phone.is_some()).then_some(Driver { id, name, phone })
     };
     carrier
