@@ -77,6 +77,9 @@ impl EventsQueue {
 /// When the message is no JSON.
 pub fn message_text(message: &QueueMessage) -> Result<String, serde_json::Error> {
     let text = serde_json::to_string(message)?;
+    if !text.contains(['\u{fffe}', '\u{ffff}']) {
+        return Ok(text);
+    }
     Ok(text
         .replace('\u{fffe}', r"\ufffe")
         .replace('\u{ffff}', r"\uffff"))
