@@ -32,7 +32,7 @@ check: tools ## the fast checks of the inner loop: lints, and the tests with few
 
 test: tools lint template bootstraps ## every check there is, ending with all tests
 	cargo test --workspace --locked --features $(END_TO_END) --doc
-	cargo test --workspace --locked --features $(END_TO_END) --lib --bins --test it
+	cargo test --workspace --locked --features $(END_TO_END) --lib --bins --test it --test allocations
 	cargo test --workspace --locked --features $(END_TO_END) --test simulation
 	cargo test --workspace --locked --features $(END_TO_END) --test end_to_end
 
