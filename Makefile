@@ -7,7 +7,7 @@ END_TO_END = pipeline-tests/end-to-end
 BINARIES = armada-webhook shipday-webhook order-consumer webhook-relay
 
 .DEFAULT_GOAL := help
-.PHONY: help up down reset tools check test histories lint template bootstraps
+.PHONY: help up down reset tools check test histories growth cost lint template bootstraps
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,12 @@ test: tools lint template bootstraps ## every check there is, ending with all te
 
 histories: ## a million random histories, instead of the hundred thousand of `make test`
 	HISTORIES=1000000 cargo test --workspace --locked --test simulation -- no_random_history
+
+growth: ## what a webhook costs with a million records and orders stored, instead of the ten thousand of `make test`
+	GROWTH=1000000 cargo test --workspace --locked --features $(END_TO_END) --test it -- cost::growth --nocapture
+
+cost: ## compute docs/cost.md anew, from what the calls of a webhook consume
+	UPDATE_EXPECT=1 cargo test --workspace --locked --features $(END_TO_END) --test it -- cost::published
 
 lint: ## formatting, lints, documentation
 	cargo fmt --all --check

@@ -11,6 +11,7 @@ mod boundaries;
 mod canary;
 mod clients;
 mod consumer;
+mod cost;
 mod failure_modes;
 mod fuzz;
 mod hostile_requests;

@@ -32,17 +32,23 @@ pub(crate) type Item = HashMap<String, AttributeValue>;
 /// A DynamoDB of its own for one test.
 pub(crate) struct Database {
     pub(crate) client: Client,
+    /// What is behind the client, for what no client should be asked.
+    pub(crate) storage: dynoxide::Database,
     address: String,
 }
 
 impl Database {
     pub(crate) async fn start() -> Self {
+        Self::on(dynoxide::Database::memory().unwrap()).await
+    }
+
+    /// On an empty storage.
+    pub(crate) async fn on(storage: dynoxide::Database) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let memory = dynoxide::Database::memory().unwrap();
         tokio::spawn(dynoxide::server::serve_with_shutdown(
             listener,
-            memory,
+            storage.clone(),
             std::future::pending(),
         ));
         let config = aws_sdk_dynamodb::Config::builder()
@@ -54,6 +60,7 @@ impl Database {
             .build();
         let database = Self {
             client: Client::from_conf(config),
+            storage,
             address: address.to_string(),
         };
         for table in ["InstallationsTable", "WebhooksTable", "OrdersTable"] {
