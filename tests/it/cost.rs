@@ -22,7 +22,7 @@ use self::priced::{Priced, Sample, minified};
 const MOST_WRITE_UNITS: [(Sample, f64); 3] = [
     (Sample::ArmadaV1, 6.0),
     (Sample::ArmadaV2, 6.0),
-    (Sample::Shipday, 8.0),
+    (Sample::Shipday, 6.0),
 ];
 
 /// A warm pipeline, with so many events of order 1 in its timeline.
@@ -66,14 +66,14 @@ async fn check_whole_way(sample: Sample, expected: &Expect) {
 async fn a_documented_webhook_of_armada_v1_costs_these_calls_and_units() {
     check_whole_way(Sample::ArmadaV1, &expect![[r#"
         call                   on                 times  read write index queue    item    sent  answer
-        PutItem                WebhooksTable          1     0     1     1     0     893    1364       2
+        PutItem                WebhooksTable          1     0     1     1     0     785    1220       2
         SendMessage            EventsQueue            1     0     0     0     1     704       0       0
         ReceiveMessage         EventsQueue            1     0     0     0     1     704       0       0
         DeleteMessageBatch     EventsQueue            1     0     0     0     1       0       0       0
         PutItem                OrdersTable            1     0     1     0     0     502     789       2
         Query                  OrdersTable            1     1     0     0     0       0     173     744
         UpdateItem             OrdersTable            1     0     1     0     0     364    1731       2
-        UpdateItem             WebhooksTable          1     0     1     1     0     878     590       2
+        UpdateItem             WebhooksTable          1     0     1     1     0     770     590       2
         all                                           8     1     4     2     3
     "#]]).await;
 }
@@ -82,14 +82,14 @@ async fn a_documented_webhook_of_armada_v1_costs_these_calls_and_units() {
 async fn a_documented_webhook_of_armada_v2_costs_these_calls_and_units() {
     check_whole_way(Sample::ArmadaV2, &expect![[r#"
         call                   on                 times  read write index queue    item    sent  answer
-        PutItem                WebhooksTable          1     0     1     1     0     890    1354       2
+        PutItem                WebhooksTable          1     0     1     1     0     770    1194       2
         SendMessage            EventsQueue            1     0     0     0     1     693       0       0
         ReceiveMessage         EventsQueue            1     0     0     0     1     693       0       0
         DeleteMessageBatch     EventsQueue            1     0     0     0     1       0       0       0
         PutItem                OrdersTable            1     0     1     0     0     499     786       2
         Query                  OrdersTable            1     1     0     0     0       0     173     741
         UpdateItem             OrdersTable            1     0     1     0     0     340    1707       2
-        UpdateItem             WebhooksTable          1     0     1     1     0     875     595       2
+        UpdateItem             WebhooksTable          1     0     1     1     0     755     595       2
         all                                           8     1     4     2     3
     "#]]).await;
 }
@@ -98,15 +98,15 @@ async fn a_documented_webhook_of_armada_v2_costs_these_calls_and_units() {
 async fn a_documented_webhook_of_shipday_costs_these_calls_and_units() {
     check_whole_way(Sample::Shipday, &expect![[r#"
         call                   on                 times  read write index queue    item    sent  answer
-        PutItem                WebhooksTable          1     0     2     1     0    1271    1872       2
+        PutItem                WebhooksTable          1     0     1     1     0     826    1280       2
         SendMessage            EventsQueue            1     0     0     0     1     920       0       0
         ReceiveMessage         EventsQueue            1     0     0     0     1     920       0       0
         DeleteMessageBatch     EventsQueue            1     0     0     0     1       0       0       0
         PutItem                OrdersTable            1     0     1     0     0     624    1089       2
         Query                  OrdersTable            1     1     0     0     0       0     170    1044
         UpdateItem             OrdersTable            1     0     1     0     0     470    2008       2
-        UpdateItem             WebhooksTable          1     0     2     1     0    1256     582       2
-        all                                           8     1     6     2     3
+        UpdateItem             WebhooksTable          1     0     1     1     0     811     582       2
+        all                                           8     1     4     2     3
     "#]]).await;
 }
 
@@ -164,11 +164,11 @@ async fn the_life_of_an_armada_order_costs_the_same_with_every_event() {
     });
     expect![[r#"
         event                    record  entry  state  write   read
-        pending                     847    443    289      6      1
-        dispatched                  885    493    368      6      1
-        waiting_pack                886    497    375      6      1
-        en_route                    880    489    409      6      1
-        completed                   878    491    424      6      1
+        pending                     743    443    289      6      1
+        dispatched                  776    493    368      6      1
+        waiting_pack                776    497    375      6      1
+        en_route                    772    489    409      6      1
+        completed                   767    491    424      6      1
     "#]]
     .assert_eq(&life(webhooks.collect()).await);
 }
@@ -190,13 +190,13 @@ async fn the_life_of_a_shipday_order_costs_the_same_with_every_event() {
     });
     expect![[r#"
         event                    record  entry  state  write   read
-        ORDER_INSERTED             1029    410    284      8      1
-        ORDER_ASSIGNED             1113    499    350      8      1
-        ORDER_ACCEPTED_AND_STARTED   1147    549    384      8      1
-        ORDER_PIKEDUP              1140    531    392      8      1
-        ORDER_ONTHEWAY             1150    548    412      8      1
-        ORDER_POD_UPLOAD           1167    605    476      8      1
-        ORDER_COMPLETED            1190    654    511      8      2
+        ORDER_INSERTED              669    410    284      6      1
+        ORDER_ASSIGNED              718    499    350      6      1
+        ORDER_ACCEPTED_AND_STARTED    745    549    384      6      1
+        ORDER_PIKEDUP               735    531    392      6      1
+        ORDER_ONTHEWAY              747    548    412      6      1
+        ORDER_POD_UPLOAD            764    605    476      6      1
+        ORDER_COMPLETED             788    654    511      6      2
     "#]]
     .assert_eq(&life(webhooks.into()).await);
 }
@@ -210,23 +210,23 @@ async fn a_cold_function_reads_the_registry_once_and_then_no_more() {
     check(
         &priced.meter.read(),
         &expect![[r#"
-        call                   on                 times  read write index queue    item    sent  answer
-        GetItem                InstallationsTable     1   0.5     0     0     0       0     127     213
-        PutItem                WebhooksTable          1     0     1     1     0     893    1364       2
-        SendMessage            EventsQueue            1     0     0     0     1     704       0       0
-        all                                           3   0.5     1     1     1
-    "#]],
+            call                   on                 times  read write index queue    item    sent  answer
+            GetItem                InstallationsTable     1   0.5     0     0     0       0     127     213
+            PutItem                WebhooksTable          1     0     1     1     0     785    1220       2
+            SendMessage            EventsQueue            1     0     0     0     1     704       0       0
+            all                                           3   0.5     1     1     1
+        "#]],
     );
 
     priced.accept(&Sample::ArmadaV1.event(2, 1)).await;
     check(
         &priced.meter.read(),
         &expect![[r#"
-        call                   on                 times  read write index queue    item    sent  answer
-        PutItem                WebhooksTable          1     0     1     1     0     894    1364       2
-        SendMessage            EventsQueue            1     0     0     0     1     704       0       0
-        all                                           2     0     1     1     1
-    "#]],
+            call                   on                 times  read write index queue    item    sent  answer
+            PutItem                WebhooksTable          1     0     1     1     0     786    1220       2
+            SendMessage            EventsQueue            1     0     0     0     1     704       0       0
+            all                                           2     0     1     1     1
+        "#]],
     );
 }
 
@@ -236,18 +236,18 @@ async fn a_duplicate_costs_one_refused_put_before_and_after_it_is_applied() {
         (
             Sample::ArmadaV1,
             expect![[r#"
-            call                   on                 times  read write index queue    item    sent  answer
-            PutItem (refused)      WebhooksTable          1     0     1     0     0     893    1364    1358
-            all                                           1     0     1     0     0
-        "#]],
+                call                   on                 times  read write index queue    item    sent  answer
+                PutItem (refused)      WebhooksTable          1     0     1     0     0     785    1220    1214
+                all                                           1     0     1     0     0
+            "#]],
         ),
         (
             Sample::Shipday,
             expect![[r#"
-            call                   on                 times  read write index queue    item    sent  answer
-            PutItem (refused)      WebhooksTable          1     0     2     0     0    1271    1872    1866
-            all                                           1     0     2     0     0
-        "#]],
+                call                   on                 times  read write index queue    item    sent  answer
+                PutItem (refused)      WebhooksTable          1     0     1     0     0     826    1280    1274
+                all                                           1     0     1     0     0
+            "#]],
         ),
     ] {
         let priced = with_events(sample, 0).await;
@@ -275,18 +275,18 @@ async fn an_id_that_is_used_for_another_body_costs_a_refused_put_more() {
     check(
         &priced.whole_way(&other).await,
         &expect![[r#"
-        call                   on                 times  read write index queue    item    sent  answer
-        PutItem (refused)      WebhooksTable          1     0     1     0     0     878    1364    1329
-        PutItem                WebhooksTable          1     0     1     1     0     959    1429       2
-        SendMessage            EventsQueue            1     0     0     0     1     769       0       0
-        ReceiveMessage         EventsQueue            1     0     0     0     1     769       0       0
-        DeleteMessageBatch     EventsQueue            1     0     0     0     1       0       0       0
-        PutItem                OrdersTable            1     0     1     0     0     567     854       2
-        Query                  OrdersTable            1     1     0     0     0       0     173     809
-        UpdateItem             OrdersTable            1     0     1     0     0     364    1731       2
-        UpdateItem             WebhooksTable          1     0     1     1     0     944     655       2
-        all                                           9     1     5     2     3
-    "#]],
+            call                   on                 times  read write index queue    item    sent  answer
+            PutItem (refused)      WebhooksTable          1     0     1     0     0     770    1220    1185
+            PutItem                WebhooksTable          1     0     1     1     0     851    1285       2
+            SendMessage            EventsQueue            1     0     0     0     1     769       0       0
+            ReceiveMessage         EventsQueue            1     0     0     0     1     769       0       0
+            DeleteMessageBatch     EventsQueue            1     0     0     0     1       0       0       0
+            PutItem                OrdersTable            1     0     1     0     0     567     854       2
+            Query                  OrdersTable            1     1     0     0     0       0     173     809
+            UpdateItem             OrdersTable            1     0     1     0     0     364    1731       2
+            UpdateItem             WebhooksTable          1     0     1     1     0     836     655       2
+            all                                           9     1     5     2     3
+        "#]],
     );
 }
 
@@ -303,15 +303,15 @@ async fn ten_orders_in_a_batch_cost_ten_times_one_and_one_delivery() {
     check(
         &priced.meter.read(),
         &expect![[r#"
-        call                   on                 times  read write index queue    item    sent  answer
-        ReceiveMessage         EventsQueue            1     0     0     0     1    7040       0       0
-        DeleteMessageBatch     EventsQueue            1     0     0     0     1       0       0       0
-        PutItem                OrdersTable           10     0    10     0     0     502     789       2
-        Query                  OrdersTable           10    10     0     0     0       0     173     744
-        UpdateItem             OrdersTable           10     0    10     0     0     364    1731       2
-        UpdateItem             WebhooksTable         10     0    10    10     0     880     590       2
-        all                                          42    10    30    10     2
-    "#]],
+            call                   on                 times  read write index queue    item    sent  answer
+            ReceiveMessage         EventsQueue            1     0     0     0     1    7040       0       0
+            DeleteMessageBatch     EventsQueue            1     0     0     0     1       0       0       0
+            PutItem                OrdersTable           10     0    10     0     0     502     789       2
+            Query                  OrdersTable           10    10     0     0     0       0     173     744
+            UpdateItem             OrdersTable           10     0    10     0     0     364    1731       2
+            UpdateItem             WebhooksTable         10     0    10    10     0     772     590       2
+            all                                          42    10    30    10     2
+        "#]],
     );
 }
 
@@ -328,15 +328,15 @@ async fn ten_events_of_one_order_in_a_batch_share_one_query_and_one_save() {
     check(
         &priced.meter.read(),
         &expect![[r#"
-        call                   on                 times  read write index queue    item    sent  answer
-        ReceiveMessage         EventsQueue            1     0     0     0     1    7040       0       0
-        DeleteMessageBatch     EventsQueue            1     0     0     0     1       0       0       0
-        PutItem                OrdersTable           10     0    10     0     0     502     789       2
-        Query                  OrdersTable            1     2     0     0     0       0     173    7100
-        UpdateItem             OrdersTable            1     0     1     0     0     364    1732       2
-        UpdateItem             WebhooksTable         10     0    10    10     0     878     590       2
-        all                                          24     2    21    10     2
-    "#]],
+            call                   on                 times  read write index queue    item    sent  answer
+            ReceiveMessage         EventsQueue            1     0     0     0     1    7040       0       0
+            DeleteMessageBatch     EventsQueue            1     0     0     0     1       0       0       0
+            PutItem                OrdersTable           10     0    10     0     0     502     789       2
+            Query                  OrdersTable            1     2     0     0     0       0     173    7100
+            UpdateItem             OrdersTable            1     0     1     0     0     364    1732       2
+            UpdateItem             WebhooksTable         10     0    10    10     0     770     590       2
+            all                                          24     2    21    10     2
+        "#]],
     );
 }
 
@@ -376,10 +376,10 @@ async fn what_is_ignored_costs_no_call_and_what_is_unmapped_one_put() {
     check(
         &priced.whole_way(&unmapped).await,
         &expect![[r#"
-        call                   on                 times  read write index queue    item    sent  answer
-        PutItem                WebhooksTable          1     0     1     0     0     830    1258       2
-        all                                           1     0     1     0     0
-    "#]],
+            call                   on                 times  read write index queue    item    sent  answer
+            PutItem                WebhooksTable          1     0     1     0     0     722    1114       2
+            all                                           1     0     1     0     0
+        "#]],
     );
 }
 
@@ -419,13 +419,13 @@ async fn a_relayed_record_costs_a_claim_and_its_share_of_a_request_more() {
     check(
         &priced.meter.read(),
         &expect![[r#"
-        call                   on                 times  read write index queue    item    sent  answer
-        GetQueueAttributes     EventsQueue            1     0     0     0     1       0       0       0
-        Query                  WebhooksTable         32    16     0     0     0       0     215     179
-        UpdateItem             WebhooksTable          3     0     3     6     0     911     634    1277
-        SendMessageBatch       EventsQueue            3     0     0     0     3     704       0       0
-        all                                          39    16     3     6     4
-    "#]],
+            call                   on                 times  read write index queue    item    sent  answer
+            GetQueueAttributes     EventsQueue            1     0     0     0     1       0       0       0
+            Query                  WebhooksTable         32    16     0     0     0       0     215     179
+            UpdateItem             WebhooksTable          3     0     3     6     0     803     634    1133
+            SendMessageBatch       EventsQueue            3     0     0     0     3     704       0       0
+            all                                          39    16     3     6     4
+        "#]],
     );
 
     priced.apply(10).await;

@@ -15,6 +15,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod authentication;
+mod compressed_body;
 mod event;
 mod identifier;
 mod message;
@@ -31,6 +32,7 @@ pub use authentication::{
     Authenticated, Credential, CredentialDigest, Headers, Installation, InstallationState,
     RawWebhook, Refusal, UrlKeyDigest, authenticate,
 };
+pub use compressed_body::{BodyError, CompressedBody};
 pub use event::{Details, Driver, OrderEvent, ProviderWord, Schedule, ThirdParty};
 pub use identifier::{
     BodySha256, CompanyId, IdentifierError, MerchantId, OrderId, OrderKey, Provider, RequestId,
@@ -52,6 +54,6 @@ pub use recording::{Recording, RecordingOutcome, record};
 pub use status::{Status, StatusReason};
 pub use time::{EpochMillis, Millis};
 pub use webhook_record::{
-    BodyError, CompressedBody, DismissalReason, DismissalReasonError, FIRST_RELAY_DELAY,
-    MAX_FORWARD_ATTEMPTS, PENDING_SHARDS, PendingShard, RecordState, WebhookRecord,
+    DismissalReason, DismissalReasonError, FIRST_RELAY_DELAY, MAX_FORWARD_ATTEMPTS, PENDING_SHARDS,
+    PendingShard, RecordState, WebhookRecord,
 };

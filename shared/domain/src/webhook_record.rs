@@ -3,15 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use miniz_oxide::deflate::compress_to_vec;
-use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Authenticated, BodySha256, CompanyId, EpochMillis, MerchantId, Millis, Provider, Reading,
-    RequestId, WebhookKey,
+    Authenticated, BodyError, BodySha256, CompanyId, CompressedBody, EpochMillis, MerchantId,
+    Millis, Provider, Reading, RequestId, WebhookKey,
 };
 
 /// Over how many keys of the sparse index `pending` the records spread: 32 keys take 16,000 webhooks a second.
@@ -23,81 +19,6 @@ pub const MAX_FORWARD_ATTEMPTS: u32 = 8;
 /// How long after its receipt a record counts as overdue. Not less than the queue's visibility timeout, so
 /// that the queue's own first redelivery is not doubled.
 const FIRST_DUE_AFTER: Millis = Millis::from_seconds(180);
-/// Deflate level: 6 is where a body of one or two kilobytes stops getting smaller.
-const COMPRESSION_LEVEL: u8 = 6;
-/// Most bytes a stored body may inflate to: what a Lambda invocation can carry.
-const MAX_INFLATED_BYTES: usize = 6 * 1024 * 1024;
-
-/// A body, deflated.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(try_from = "String", into = "String")]
-#[cfg_attr(feature = "schema", schemars(with = "String"))]
-pub struct CompressedBody(Vec<u8>);
-
-/// A stored body cannot be read again.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BodyError {
-    /// The text of a queue message is not base64.
-    #[error("the stored body is not base64")]
-    NotBase64,
-    /// It is no deflated data, or inflates to more than any webhook can have.
-    #[error("the stored body cannot be inflated")]
-    NotDeflated,
-    /// Inflated, it has another digest than its record says.
-    #[error("the stored body has another digest than its record")]
-    OtherDigest,
-}
-
-impl CompressedBody {
-    /// Deflates a body.
-    pub fn deflate(body: &[u8]) -> Self {
-        Self(compress_to_vec(body, COMPRESSION_LEVEL))
-    }
-
-    /// Takes bytes that [`CompressedBody::as_bytes`] gave before.
-    pub const fn from_stored(bytes: Vec<u8>) -> Self {
-        Self(bytes)
-    }
-
-    /// The deflated bytes.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// The body as received.
-    ///
-    /// # Errors
-    /// [`BodyError::NotDeflated`].
-    pub fn inflate(&self) -> Result<Vec<u8>, BodyError> {
-        decompress_to_vec_with_limit(&self.0, MAX_INFLATED_BYTES)
-            .map_err(|_| BodyError::NotDeflated)
-    }
-}
-
-impl fmt::Debug for CompressedBody {
-    /// Its size only: the body holds personal data.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CompressedBody({} bytes)", self.0.len())
-    }
-}
-
-impl TryFrom<String> for CompressedBody {
-    type Error = BodyError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        BASE64
-            .decode(text)
-            .map(Self)
-            .map_err(|_| BodyError::NotBase64)
-    }
-}
-
-impl From<CompressedBody> for String {
-    fn from(body: CompressedBody) -> Self {
-        BASE64.encode(body.0)
-    }
-}
 
 /// One key of the sparse index `pending`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -306,37 +227,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_survives_the_record() {
-        let body = br#"{"code":"EAA6CAC9D5"}"#;
-        let stored = CompressedBody::deflate(body);
-
-        assert_eq!(
-            CompressedBody::from_stored(stored.as_bytes().to_vec())
-                .inflate()
-                .unwrap(),
-            body
-        );
-        assert_eq!(
-            CompressedBody::try_from(String::from(stored.clone())),
-            Ok(stored)
-        );
-    }
-
-    #[test]
-    fn a_body_that_is_not_ours_is_an_error_and_never_fills_the_memory() {
-        assert_eq!(
-            CompressedBody::from_stored(vec![0xff; 8]).inflate(),
-            Err(BodyError::NotDeflated)
-        );
-        let bomb = CompressedBody::deflate(&vec![0; MAX_INFLATED_BYTES + 1]);
-        assert_eq!(bomb.inflate(), Err(BodyError::NotDeflated));
-        assert_eq!(
-            CompressedBody::try_from("#".to_owned()),
-            Err(BodyError::NotBase64)
-        );
-    }
-
-    #[test]
     fn a_run_over_the_shards_meets_each_of_them_once() {
         for first in [0, 7, 31, 255] {
             let mut met: Vec<_> = PendingShard::of(first).and_all_others().collect();
@@ -364,13 +254,5 @@ mod tests {
         ] {
             assert_eq!(DismissalReason::parse(&text), Err(error));
         }
-    }
-
-    #[test]
-    fn a_body_is_never_printed() {
-        assert_eq!(
-            format!("{:?}", CompressedBody::from_stored(b"abc".to_vec())),
-            "CompressedBody(3 bytes)"
-        );
     }
 }

@@ -698,7 +698,7 @@ fn rewritten(document: &str, computed: &[(&str, String)]) -> String {
             .split_once(&begin)
             .unwrap_or_else(|| panic!("docs/cost.md has no part `{name}`"));
         let (_, after) = rest.split_once(end).expect("a part has an end");
-        text = format!("{before}{begin}\n{part}\n{end}{after}");
+        text = format!("{before}{begin}{part}{end}{after}");
     }
     text
 }
