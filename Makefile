@@ -7,7 +7,7 @@ END_TO_END = pipeline-tests/end-to-end
 BINARIES = armada-webhook shipday-webhook order-consumer webhook-relay
 
 .DEFAULT_GOAL := help
-.PHONY: help up down reset tools check test histories growth cost lint template bootstraps
+.PHONY: help up down reset tools check test histories growth cost lint template bootstraps bench variants micro
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,3 +61,12 @@ template: tools ## cfn-lint on template.yaml, and on what SAM makes of it
 bootstraps: tools ## the functions as they are deployed, for this machine's processor
 	$(PYTHON)/cargo-lambda lambda build --release --locked --compiler cargo --lambda-dir $(TARGET)/lambda \
 	  $(foreach binary,$(BINARIES),--package $(binary))
+
+bench: bootstraps ## the functions against their peers, half an hour on a quiet machine: docs/benchmarks/README.md
+	cargo run --release --locked --manifest-path bench/Cargo.toml --bin bench -- functions
+
+variants: ## the webhook function built in other ways: docs/benchmarks/variants.md
+	cargo run --release --locked --manifest-path bench/Cargo.toml --bin bench -- variants
+
+micro: ## the steps between the calls, with their allocations
+	cargo bench --locked --manifest-path bench/Cargo.toml -p micro

@@ -58,11 +58,7 @@ impl Certificates {
         let config = ServerConfig::builder()
             .with_no_client_auth()
             .with_single_cert(
-                vec![
-                    leaf.der().clone(),
-                    middle.der().clone(),
-                    root.der().clone(),
-                ],
+                vec![leaf.der().clone(), middle.der().clone(), root.der().clone()],
                 PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(leaf_key.serialize_der())),
             )?;
 

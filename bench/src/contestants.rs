@@ -6,6 +6,9 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
+use crate::certificates::Certificates;
+use crate::samples::BATCH;
+
 /// What a contestant does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -14,8 +17,35 @@ pub(crate) enum Role {
     ArmadaWebhook,
     /// Takes in Shipday's webhooks.
     ShipdayWebhook,
-    /// Applies batches of ten messages.
+    /// Takes in Armada's webhooks through an idempotency layer, which makes calls of its own.
+    IdempotentWebhook,
+    /// Applies batches of ten messages: put, query, save and close for each order.
     Consumer,
+    /// Updates one item for each message of a batch, and nothing else.
+    SingleUpdateConsumer,
+}
+
+impl Role {
+    /// The calls of one warm invocation, sorted.
+    pub(crate) fn calls(self) -> Vec<&'static str> {
+        match self {
+            Self::ArmadaWebhook | Self::ShipdayWebhook => vec!["PutItem", "SendMessage"],
+            Self::IdempotentWebhook => vec!["PutItem", "PutItem", "SendMessage", "UpdateItem"],
+            Self::Consumer => ["PutItem", "Query", "UpdateItem", "UpdateItem"]
+                .into_iter()
+                .flat_map(|operation| [operation; BATCH])
+                .collect(),
+            Self::SingleUpdateConsumer => vec!["UpdateItem"; BATCH],
+        }
+    }
+
+    /// Whether it is answered by a gateway's response, and not by a batch's.
+    pub(crate) const fn is_webhook(self) -> bool {
+        match self {
+            Self::ArmadaWebhook | Self::ShipdayWebhook | Self::IdempotentWebhook => true,
+            Self::Consumer | Self::SingleUpdateConsumer => false,
+        }
+    }
 }
 
 /// One function to measure.
@@ -31,29 +61,36 @@ pub(crate) struct Contestant {
     pub(crate) folder: PathBuf,
     /// What it needs beside Lambda's variables.
     pub(crate) variables: Vec<(String, String)>,
-    /// The files and folders that are deployed, from `package_root`.
+    /// The files and folders that are deployed.
     pub(crate) package: Vec<PathBuf>,
     /// Whether a profiler can count its instructions.
     pub(crate) is_native: bool,
-    /// The calls of one warm invocation, sorted.
-    pub(crate) calls: Vec<&'static str>,
 }
 
-/// The calls of a webhook whose sender is remembered.
-const WEBHOOK_CALLS: [&str; 2] = ["PutItem", "SendMessage"];
+impl Contestant {
+    /// Gives it a variable.
+    pub(crate) fn set(&mut self, name: &str, value: impl ToString) {
+        self.variables.push((name.to_owned(), value.to_string()));
+    }
+}
 
-/// The project's functions, from the folder that `make bootstraps` fills.
+/// The project's functions, from the folder that `make bootstraps` fills. They trust six certificates, one more than
+/// they have compiled in for AWS.
 ///
 /// # Errors
 /// When one was not built.
-pub(crate) fn ours(bootstraps: &Path) -> Result<Vec<Contestant>> {
+pub(crate) fn ours(bootstraps: &Path, certificates: &Certificates) -> Result<Vec<Contestant>> {
     [
-        ("armada-webhook", Role::ArmadaWebhook, WEBHOOK_CALLS.to_vec()),
-        ("shipday-webhook", Role::ShipdayWebhook, WEBHOOK_CALLS.to_vec()),
-        ("order-consumer", Role::Consumer, consumer_calls()),
+        ("armada-webhook", Role::ArmadaWebhook),
+        ("shipday-webhook", Role::ShipdayWebhook),
+        ("order-consumer", Role::Consumer),
     ]
     .into_iter()
-    .map(|(name, role, calls)| native(name, role, &bootstraps.join(name).join("bootstrap"), calls))
+    .map(|(name, role)| {
+        let mut function = native(name, role, &bootstraps.join(name).join("bootstrap"))?;
+        function.set("SSL_CERT_FILE", certificates.amazon.display());
+        Ok(function)
+    })
     .collect()
 }
 
@@ -61,15 +98,10 @@ pub(crate) fn ours(bootstraps: &Path) -> Result<Vec<Contestant>> {
 ///
 /// # Errors
 /// When it was not built.
-pub(crate) fn native(
-    name: &'static str,
-    role: Role,
-    program: &Path,
-    calls: Vec<&'static str>,
-) -> Result<Contestant> {
+pub(crate) fn native(name: &'static str, role: Role, program: &Path) -> Result<Contestant> {
     let program = program
         .canonicalize()
-        .with_context(|| format!("{} is not built: run `make bootstraps`", program.display()))?;
+        .with_context(|| format!("{} is not built", program.display()))?;
     Ok(Contestant {
         name,
         role,
@@ -78,16 +110,7 @@ pub(crate) fn native(
         variables: Vec::new(),
         package: vec![program],
         is_native: true,
-        calls,
     })
-}
-
-/// Put, query, save and close, for each of ten orders.
-fn consumer_calls() -> Vec<&'static str> {
-    ["PutItem", "Query", "UpdateItem", "UpdateItem"]
-        .into_iter()
-        .flat_map(|operation| [operation; crate::samples::BATCH])
-        .collect()
 }
 
 /// Runs a command to its end.

@@ -11,20 +11,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 
-use crate::certificates::Certificates;
 use crate::contestants::Contestant;
 use crate::quota::Quota;
 use crate::runtime_api::{Moment, RuntimeApi, Seen};
 use crate::services::Services;
-
-/// What is around a function, whoever wrote it.
-#[derive(Clone, Debug)]
-pub(crate) struct Surroundings {
-    /// The services it calls.
-    pub(crate) services: Services,
-    /// What it is told to trust.
-    pub(crate) certificates: Certificates,
-}
 
 /// A running environment.
 #[derive(Debug)]
@@ -71,7 +61,11 @@ impl Environment {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub(crate) fn start(contestant: &Contestant, around: &Surroundings, launch: &Launch) -> Result<Self> {
+    pub(crate) fn start(
+        contestant: &Contestant,
+        services: &Services,
+        launch: &Launch,
+    ) -> Result<Self> {
         let api = RuntimeApi::start()?;
         let mut argv = launch.under.iter().chain(&contestant.command);
         let program = argv.next().context("a contestant has no command")?;
@@ -80,7 +74,7 @@ impl Environment {
         command
             .args(argv)
             .env_clear()
-            .envs(variables(contestant, around, api.address()))
+            .envs(variables(contestant, services, api.address()))
             .current_dir(&contestant.folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -205,11 +199,10 @@ fn pid(child: &Child) -> Result<Pid> {
 /// Lambda's variables, the product's, and how to trust the services.
 fn variables(
     contestant: &Contestant,
-    around: &Surroundings,
+    services: &Services,
     runtime_api: &str,
 ) -> Vec<(String, String)> {
     let path = |path: &PathBuf| path.display().to_string();
-    let certificates = &around.certificates;
     let mut variables: Vec<(String, String)> = [
         ("AWS_LAMBDA_RUNTIME_API", runtime_api.to_owned()),
         ("AWS_LAMBDA_FUNCTION_NAME", "bench".to_owned()),
@@ -227,18 +220,18 @@ fn variables(
         ("AWS_SECRET_ACCESS_KEY", "0".repeat(40)),
         // As long as Lambda's.
         ("AWS_SESSION_TOKEN", "A".repeat(880)),
-        ("AWS_ENDPOINT_URL_DYNAMODB", around.services.dynamodb()),
-        ("AWS_ENDPOINT_URL_SQS", around.services.sqs()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", services.dynamodb()),
+        ("AWS_ENDPOINT_URL_SQS", services.sqs()),
         ("INSTALLATIONS_TABLE", "bench-installations".to_owned()),
         ("WEBHOOKS_TABLE", "bench-webhooks".to_owned()),
         ("ORDERS_TABLE", "bench-orders".to_owned()),
-        ("EVENTS_QUEUE_URL", queue_url(&around.services, "events")),
-        ("DEAD_LETTER_QUEUE_URL", queue_url(&around.services, "dead")),
+        ("EVENTS_QUEUE_URL", queue_url(services, "events")),
+        ("DEAD_LETTER_QUEUE_URL", queue_url(services, "dead")),
         ("SOURCE_IP_MODE", "report".to_owned()),
         ("RUST_BACKTRACE", "0".to_owned()),
-        ("SSL_CERT_FILE", path(&certificates.system)),
-        ("NODE_EXTRA_CA_CERTS", path(&certificates.authority)),
-        ("AWS_CA_BUNDLE", path(&certificates.amazon)),
+        ("LANG", "en_US.UTF-8".to_owned()),
+        ("TZ", ":UTC".to_owned()),
+        ("HOME", "/tmp".to_owned()),
         ("PATH", std::env::var("PATH").unwrap_or_default()),
     ]
     .into_iter()

@@ -7,8 +7,9 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use crate::contestants::Contestant;
-use crate::environment::{Environment, Launch, Surroundings};
+use crate::environment::{Environment, Launch};
 use crate::measure::Events;
+use crate::services::Services;
 
 /// Invocations over which the warm count is a mean.
 const WARM: usize = 50;
@@ -38,11 +39,11 @@ pub(crate) fn can_count() -> bool {
 /// When it fails, or Valgrind writes no total.
 pub(crate) fn count(
     contestant: &Contestant,
-    around: &Surroundings,
+    services: &Services,
     events: &mut Events<'_>,
     folder: &Path,
 ) -> Result<Instructions> {
-    let mut total = |invocations| total(contestant, around, events, folder, invocations);
+    let mut total = |invocations| total(contestant, services, events, folder, invocations);
     let init = total(0)?;
     let one = total(1)?;
     let many = total(1 + WARM)?;
@@ -55,7 +56,7 @@ pub(crate) fn count(
 
 fn total(
     contestant: &Contestant,
-    around: &Surroundings,
+    services: &Services,
     events: &mut Events<'_>,
     folder: &Path,
     invocations: usize,
@@ -69,7 +70,7 @@ fn total(
         ],
         quota: None,
     };
-    let mut environment = Environment::start(contestant, around, &launch)?;
+    let mut environment = Environment::start(contestant, services, &launch)?;
     environment.idle()?;
     for _ in 0..invocations {
         environment.invoke(events.next(contestant.role))?;
@@ -78,7 +79,10 @@ fn total(
     let profile = fs::read_to_string(&file)?;
     profile
         .lines()
-        .find_map(|line| line.strip_prefix("totals: ").or(line.strip_prefix("summary: ")))
+        .find_map(|line| {
+            line.strip_prefix("totals: ")
+                .or(line.strip_prefix("summary: "))
+        })
         .and_then(|total| total.trim().parse().ok())
         .with_context(|| format!("no total in {}", file.display()))
 }

@@ -1,53 +1,291 @@
-//! Measures the project's functions and their peers.
+//! Measures the project's functions and their peers, and writes what it found to `docs/benchmarks`.
 
 mod certificates;
 mod contestants;
+mod delivery;
 mod environment;
 mod instructions;
+mod machine;
 mod measure;
+mod packages;
+mod page;
+mod peers;
 mod quota;
+mod results;
 mod runtime_api;
 mod samples;
 mod services;
+mod variants;
+mod work;
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
 
 use crate::certificates::Certificates;
-use crate::environment::{Launch, Surroundings};
-use crate::measure::{Effort, Events, percentile, round};
+use crate::contestants::{Contestant, ours};
+use crate::delivery::deliver;
+use crate::environment::Launch;
+use crate::machine::Machine;
+use crate::measure::{Effort, Events, round};
+use crate::results::{AtMemory, Measured, Results};
 use crate::samples::Samples;
 use crate::services::Services;
 
+/// Rates of the deliveries, in webhooks a second.
+const RATES: [u32; 3] = [10, 100, 300];
+/// How long webhooks come at each rate.
+const DELIVERY: Duration = Duration::from_secs(20);
+/// Memory sizes whose share of a processor is tried, in MB.
+const MEMORY_MB: [u32; 4] = [128, 256, 512, 1_769];
+
+/// Measures what a webhook takes.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+    /// The wait of each call to DynamoDB or SQS, in milliseconds.
+    #[arg(long, default_value_t = 3.0, global = true)]
+    latency_ms: f64,
+    /// Processes that are started for each function.
+    #[arg(long, default_value_t = 7, global = true)]
+    rounds: usize,
+    /// Only these functions, with a whole processor and no more. Nothing is written then.
+    #[arg(long, global = true, value_delimiter = ',')]
+    only: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+enum What {
+    /// The functions against their peers, with a whole processor, with Lambda's shares of one, and in deliveries.
+    Functions,
+    /// Other ways to build the webhook function.
+    Variants,
+}
+
+/// What every measurement needs.
+struct Bench {
+    repository: PathBuf,
+    certificates: Certificates,
+    services: Services,
+    samples: Samples,
+    arguments: Arguments,
+}
+
 fn main() -> Result<()> {
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let certificates = Certificates::make(&repository.join(".dev/bench/certificates"), &repository.join("x.pem"))?;
-    let services = Services::start(&certificates.acceptor, Duration::from_millis(3))?;
-    let around = Surroundings { services, certificates };
-    let samples = Samples::read(&repository)?;
-    let mut events = Events::new(&samples);
-    let effort = Effort { rounds: 7, discarded: 100, counted: 300, pause_ms: 0 };
-    let quota: Option<f64> = std::env::var("Q").ok().map(|q| quota::share(q.parse().unwrap()));
-    let effort = if quota.is_some() { Effort { rounds: 15, discarded: 5, counted: 20, pause_ms: 20 } } else { effort };
-    let mut all = Vec::new();
-    for arg in std::env::args().skip(1) {
-        let mut parts = arg.split(',');
-        let name: &'static str = Box::leak(parts.next().unwrap().to_owned().into_boxed_str());
-        let mut c = contestants::native(name, contestants::Role::ArmadaWebhook, Path::new(parts.next().unwrap()), vec![])?;
-        for v in parts { let (a, b) = v.split_once('=').unwrap(); c.variables.push((a.to_owned(), b.to_owned())); }
-        all.push((c, Vec::new()));
-    }
-    if std::env::var("CG").is_ok() {
-        for (c, _) in &all { println!("{:20} {:?}", c.name, instructions::count(c, &around, &mut events, Path::new("/tmp"))?); }
+    let bench = Bench::start(Arguments::parse())?;
+    let (contestants, name) = match bench.arguments.what {
+        What::Functions => {
+            peers::install(&bench.repository)?;
+            let mut all = ours(&bench.repository.join("target/lambda"), &bench.certificates)
+                .context("run `make bootstraps` first")?;
+            all.extend(peers::all(&bench.repository, &bench.certificates)?);
+            (all, "functions")
+        }
+        What::Variants => (
+            variants::build(&bench.repository, &bench.certificates)?,
+            "variants",
+        ),
+    };
+    let results = bench.measure(&bench.chosen(contestants))?;
+    if bench.is_partial() {
+        println!("{}", page::page(&results, "not kept")?);
         return Ok(());
     }
-    let launch = Launch { quota, ..Launch::default() };
-    for _ in 0..effort.rounds { for (c, rounds) in &mut all { rounds.push(round(c, &around, &mut events, effort, &launch)?); } }
-    for (contestant, rounds) in &all {
-        let m = |f: fn(&measure::Round) -> f64| percentile(&mut rounds.iter().map(f).collect::<Vec<_>>(), 0.5);
-        println!("{:20} firstinv {:.2} poll {:.2} first {:.2} cold cpu {:.2} p50 {:.2} p99 {:.2} cpu {:.3} wait {:.3} rss {:.1}", contestant.name, m(|r| r.first_invocation), m(|r| r.first_poll), m(|r| r.first_response), m(|r| r.cold_cpu), m(|r| r.warm_p50), m(|r| r.warm_p99), m(|r| r.warm_cpu), m(|r| r.call_wait), m(|r| r.peak_rss_mib));
+    bench.keep(name, &results)
+}
+
+impl Bench {
+    fn start(arguments: Arguments) -> Result<Self> {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("..")
+            .canonicalize()?;
+        let folder = repository.join(".dev/bench/certificates");
+        let roots = repository.join("shared/aws/src/amazon-roots.pem");
+        let certificates = Certificates::make(&folder, &roots)?;
+        let latency = Duration::from_secs_f64(arguments.latency_ms / 1_000.0);
+        Ok(Self {
+            services: Services::start(&certificates.acceptor, latency)?,
+            samples: Samples::read(&repository)?,
+            certificates,
+            repository,
+            arguments,
+        })
     }
-    Ok(())
+
+    fn is_partial(&self) -> bool {
+        !self.arguments.only.is_empty()
+    }
+
+    fn chosen(&self, mut contestants: Vec<Contestant>) -> Vec<Contestant> {
+        if self.is_partial() {
+            contestants.retain(|one| self.arguments.only.iter().any(|name| name == one.name));
+        }
+        contestants
+    }
+
+    fn measure(&self, contestants: &[Contestant]) -> Result<Results> {
+        let mut events = Events::new(&self.samples);
+        for contestant in contestants {
+            eprintln!("checking {}", contestant.name);
+            work::verify(contestant, &self.services, &mut events)?;
+        }
+        let effort = Effort {
+            rounds: self.arguments.rounds,
+            discarded: 100,
+            counted: 300,
+            pause_ms: 0,
+        };
+        let mut results = Results {
+            machine: Machine::here(&self.repository),
+            call_latency_ms: self.arguments.latency_ms,
+            effort,
+            functions: self.whole_processor(contestants, &mut events, effort)?,
+            quotas: Vec::new(),
+            deliveries: Vec::new(),
+        };
+        if self.is_partial() {
+            return Ok(results);
+        }
+        results.quotas = self.shares(contestants, &mut events)?;
+        results.deliveries = self.deliveries(contestants)?;
+        self.count(contestants, &mut events, &mut results)?;
+        Ok(results)
+    }
+
+    /// The contestants take turns, so that what disturbs the machine disturbs all.
+    fn whole_processor(
+        &self,
+        contestants: &[Contestant],
+        events: &mut Events<'_>,
+        effort: Effort,
+    ) -> Result<Vec<Measured>> {
+        let mut measured = blank(contestants)?;
+        for number in 1..=effort.rounds {
+            for (contestant, into) in contestants.iter().zip(&mut measured) {
+                eprintln!("round {number} of {}: {}", effort.rounds, contestant.name);
+                let effort = if contestant.role.is_webhook() {
+                    effort
+                } else {
+                    effort.of_batches()
+                };
+                let launch = Launch::default();
+                into.rounds
+                    .push(round(contestant, &self.services, events, effort, &launch)?);
+            }
+        }
+        Ok(measured)
+    }
+
+    /// Of the webhook functions that do the same work, and of our consumer.
+    fn shares(&self, contestants: &[Contestant], events: &mut Events<'_>) -> Result<Vec<AtMemory>> {
+        let effort = Effort {
+            rounds: self.arguments.rounds,
+            discarded: 5,
+            counted: 30,
+            pause_ms: 50,
+        };
+        let chosen: Vec<_> = contestants
+            .iter()
+            .filter(|one| {
+                one.role == contestants::Role::ArmadaWebhook || one.name == "order-consumer"
+            })
+            .cloned()
+            .collect();
+        let mut quotas = Vec::new();
+        for memory_mb in MEMORY_MB {
+            let launch = Launch {
+                quota: Some(quota::share(memory_mb)),
+                ..Launch::default()
+            };
+            let mut measured = blank(&chosen)?;
+            for _ in 0..effort.rounds {
+                for (contestant, into) in chosen.iter().zip(&mut measured) {
+                    eprintln!("{memory_mb} MB: {}", contestant.name);
+                    into.rounds
+                        .push(round(contestant, &self.services, events, effort, &launch)?);
+                }
+            }
+            quotas.extend(measured.into_iter().map(|measured| AtMemory {
+                memory_mb,
+                measured,
+            }));
+        }
+        Ok(quotas)
+    }
+
+    fn deliveries(&self, contestants: &[Contestant]) -> Result<Vec<delivery::Delivery>> {
+        let named = |name: &str| {
+            contestants
+                .iter()
+                .find(|contestant| contestant.name == name)
+        };
+        let (Some(webhook), Some(consumer)) = (named("armada-webhook"), named("order-consumer"))
+        else {
+            return Ok(Vec::new());
+        };
+        RATES
+            .into_iter()
+            .map(|rate| {
+                eprintln!("{rate} webhooks a second");
+                deliver(
+                    [webhook, consumer],
+                    &self.services,
+                    &self.samples,
+                    rate,
+                    DELIVERY,
+                )
+            })
+            .collect()
+    }
+
+    fn count(
+        &self,
+        contestants: &[Contestant],
+        events: &mut Events<'_>,
+        results: &mut Results,
+    ) -> Result<()> {
+        if !instructions::can_count() {
+            eprintln!("instructions are not counted: valgrind is not installed");
+            return Ok(());
+        }
+        let folder = self.repository.join(".dev/bench");
+        for (contestant, into) in contestants.iter().zip(&mut results.functions) {
+            if contestant.is_native {
+                eprintln!("counting instructions of {}", contestant.name);
+                into.instructions = Some(instructions::count(
+                    contestant,
+                    &self.services,
+                    events,
+                    &folder,
+                )?);
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&self, name: &str, results: &Results) -> Result<()> {
+        let folder = self.repository.join("docs/benchmarks");
+        fs::create_dir_all(&folder)?;
+        let raw = format!("{name}.json");
+        fs::write(folder.join(&raw), serde_json::to_string(results)?)?;
+        let file = if name == "functions" {
+            "README.md"
+        } else {
+            "variants.md"
+        };
+        fs::write(folder.join(file), page::page(results, &raw)?)?;
+        println!("docs/benchmarks/{file} and {raw} are written");
+        Ok(())
+    }
+}
+
+fn blank(contestants: &[Contestant]) -> Result<Vec<Measured>> {
+    contestants
+        .iter()
+        .map(|contestant| Ok(Measured::new(contestant, packages::pack(contestant)?)))
+        .collect()
 }

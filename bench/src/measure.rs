@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::contestants::{Contestant, Role};
-use crate::environment::{Environment, Invocation, Launch, Surroundings};
+use crate::environment::{Environment, Invocation, Launch};
 use crate::samples::Samples;
-use crate::services::Tally;
+use crate::services::{Services, Tally};
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -22,6 +22,17 @@ pub(crate) struct Effort {
     pub(crate) counted: usize,
     /// Pause between invocations, in milliseconds.
     pub(crate) pause_ms: u64,
+}
+
+impl Effort {
+    /// Of a consumer, whose batches take longer.
+    pub(crate) const fn of_batches(self) -> Self {
+        Self {
+            discarded: self.discarded / 4,
+            counted: self.counted / 4,
+            ..self
+        }
+    }
 }
 
 /// What one process showed. Times are in milliseconds.
@@ -70,9 +81,9 @@ impl<'a> Events<'a> {
     pub(crate) fn next(&mut self, role: Role) -> String {
         self.given += 1;
         match role {
-            Role::ArmadaWebhook => self.samples.armada(self.given),
+            Role::ArmadaWebhook | Role::IdempotentWebhook => self.samples.armada(self.given),
             Role::ShipdayWebhook => self.samples.shipday(self.given),
-            Role::Consumer => self.samples.batch(self.given),
+            Role::Consumer | Role::SingleUpdateConsumer => self.samples.batch(self.given),
         }
     }
 }
@@ -83,7 +94,7 @@ impl<'a> Events<'a> {
 /// When an invocation fails, or is answered wrongly.
 pub(crate) fn round(
     contestant: &Contestant,
-    around: &Surroundings,
+    services: &Services,
     events: &mut Events<'_>,
     effort: Effort,
     launch: &Launch,
@@ -95,26 +106,27 @@ pub(crate) fn round(
         std::thread::sleep(Duration::from_millis(effort.pause_ms));
         Ok(invocation)
     };
-    around.services.take_tally();
-    let mut environment = Environment::start(contestant, around, launch)?;
+    services.take_tally();
+    let mut environment = Environment::start(contestant, services, launch)?;
     let ready = environment.idle()?;
     let first = invoke(&mut environment)?;
-    let cold_calls = around.services.take_tally();
+    let cold_calls = services.take_tally();
     for _ in 0..effort.discarded {
         invoke(&mut environment)?;
     }
-    around.services.take_tally();
+    services.take_tally();
     let before = environment.idle()?;
     let mut walls = Vec::with_capacity(effort.counted);
     for _ in 0..effort.counted {
         walls.push(ms(invoke(&mut environment)?.wall()));
     }
     let after = environment.idle()?;
-    let warm_calls = around.services.take_tally();
+    let warm_calls = services.take_tally();
     let counted = effort.counted.max(1) as f64;
     Ok(Round {
         first_poll: ms(ready.at - environment.started()),
-        first_response: ms(first.answered.at - environment.started()),
+        // Without what it takes to impose a quota.
+        first_response: ms(ready.at - environment.started()) + ms(first.wall()),
         first_invocation: ms(first.wall()),
         init_cpu: ms(ready.cpu),
         cold_cpu: ms(first.polled.cpu),
@@ -129,18 +141,17 @@ pub(crate) fn round(
 }
 
 /// A wrong answer is no fast one.
-fn check(contestant: &Contestant, invocation: &Invocation) -> Result<()> {
+pub(crate) fn check(contestant: &Contestant, invocation: &Invocation) -> Result<()> {
     let answer: Value = serde_json::from_slice(&invocation.answer).unwrap_or_default();
-    let right = match contestant.role {
-        Role::ArmadaWebhook | Role::ShipdayWebhook => {
-            answer["statusCode"] == 200
-                && answer["body"]
-                    .as_str()
-                    .is_some_and(|body| body.contains("accepted"))
-        }
-        Role::Consumer => answer["batchItemFailures"]
+    let right = if contestant.role.is_webhook() {
+        answer["statusCode"] == 200
+            && answer["body"]
+                .as_str()
+                .is_some_and(|body| body.contains("accepted"))
+    } else {
+        answer["batchItemFailures"]
             .as_array()
-            .is_some_and(Vec::is_empty),
+            .is_some_and(Vec::is_empty)
     };
     ensure!(right, "{} answered {answer}", contestant.name);
     Ok(())

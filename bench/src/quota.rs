@@ -31,7 +31,11 @@ impl Quota {
     /// When this user may not, or the kernel has no such groups.
     pub(crate) fn prepare(share: f64) -> Result<Self> {
         let quota_us = (share * PERIOD_US as f64).round() as u64;
-        let name = format!("delivery-webhooks-bench-{}-{:08x}", std::process::id(), fastrand::u32(..));
+        let name = format!(
+            "delivery-webhooks-bench-{}-{:08x}",
+            std::process::id(),
+            fastrand::u32(..)
+        );
         let version_1 = Path::new(ROOT).join("cpu");
         let group = if version_1.is_dir() {
             version_1.join(name)
@@ -39,7 +43,10 @@ impl Quota {
             Path::new(ROOT).join(name)
         };
         fs::create_dir(&group).with_context(|| {
-            format!("a processor quota needs the right to make {}", group.display())
+            format!(
+                "a processor quota needs the right to make {}",
+                group.display()
+            )
         })?;
         let made = Self { group };
         if version_1.is_dir() {

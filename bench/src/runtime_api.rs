@@ -199,13 +199,9 @@ impl Shared {
     fn now(&self) -> Moment {
         let at = Instant::now();
         // The process may be heard of before the one who started it has said its id.
-        let cpu = self
-            .process
-            .wait()
-            .now()
-            .map_or(Duration::ZERO, |time| {
-                Duration::from_nanos(u64::try_from(time.num_nanoseconds()).unwrap_or(0))
-            });
+        let cpu = self.process.wait().now().map_or(Duration::ZERO, |time| {
+            Duration::from_nanos(u64::try_from(time.num_nanoseconds()).unwrap_or(0))
+        });
         Moment { at, cpu }
     }
 

@@ -138,11 +138,7 @@ fn listen(acceptor: &TlsAcceptor, shared: &Arc<Shared>) -> Result<u16> {
     Ok(port)
 }
 
-fn serve(
-    stream: std::net::TcpStream,
-    acceptor: &TlsAcceptor,
-    shared: &Arc<Shared>,
-) -> Option<()> {
+fn serve(stream: std::net::TcpStream, acceptor: &TlsAcceptor, shared: &Arc<Shared>) -> Option<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -193,7 +189,10 @@ async fn answer(
     usage.response_bytes += bytes(answered.len());
     drop(tally);
     if let Some(recorded) = &mut *lock(&shared.recorded) {
-        recorded.push((operation, serde_json::from_slice(&body).unwrap_or(Value::Null)));
+        recorded.push((
+            operation,
+            serde_json::from_slice(&body).unwrap_or(Value::Null),
+        ));
     }
     Ok(response(answered))
 }

@@ -1,9 +1,9 @@
 //! One readable line per webhook and record. That nothing personal or secret is in them is for `canary`.
 
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::sync::Once;
 
+use aws::JsonLines;
 use domain::{Millis, Provider};
 use serde_json::{Value, json};
 use testkit::{Fault, NOW, Webhook};
@@ -21,36 +21,22 @@ thread_local! {
 /// stay its own.
 static SUBSCRIBER: Once = Once::new();
 
-#[derive(Clone, Copy)]
-struct OwnThread;
-
-impl io::Write for OwnThread {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if let Some(refused) = REFUSED.get() {
-            REFUSED.set(Some(refused + 1));
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        LOGGED.with_borrow_mut(|logged| {
-            logged
-                .iter_mut()
-                .for_each(|lines| lines.extend_from_slice(bytes))
-        });
-        Ok(bytes.len())
+fn keep(line: &[u8]) {
+    if let Some(refused) = REFUSED.get() {
+        REFUSED.set(Some(refused + 1));
+        return;
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    LOGGED.with_borrow_mut(|logged| {
+        logged
+            .iter_mut()
+            .for_each(|lines| lines.extend_from_slice(line));
+    });
 }
 
 /// Runs `work` and returns its log lines, at the most talkative level.
 pub(crate) fn lines_of(work: impl Future<Output = ()>) -> Vec<String> {
     SUBSCRIBER.call_once(|| {
-        let lines = tracing_subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_max_level(tracing::Level::TRACE);
-        let subscriber = lines.with_writer(|| OwnThread).finish();
+        let subscriber = JsonLines::new(tracing::Level::TRACE, keep);
         tracing::subscriber::set_global_default(subscriber).unwrap();
     });
     LOGGED.set(Some(Vec::new()));

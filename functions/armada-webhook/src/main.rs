@@ -18,6 +18,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Error> {
     let clients = Clients::from_lookup(environment)?;
+    let early = clients.clone();
     let stores = Stores {
         installations: InstallationsTable::new(
             clients.dynamodb.clone(),
@@ -29,5 +30,6 @@ async fn run() -> Result<(), Error> {
         request_ids: RandomRequestIds,
     };
     let receiver = Receiver::new(&Armada, Config::from_lookup(environment)?, stores);
-    serve(&receiver).await
+    let (served, ()) = tokio::join!(serve(&receiver), early.open_connection_to_sqs());
+    served
 }

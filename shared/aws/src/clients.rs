@@ -4,19 +4,19 @@
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
-use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
-use aws_types::sdk_config::{SharedCredentialsProvider, SharedHttpClient};
+use aws_types::sdk_config::SharedCredentialsProvider;
+
+use crate::connections::{Connections, Trust};
 
 /// Longest a call may take, attempts and waits together.
 const OPERATION_TIMEOUT: Duration = Duration::from_millis(2_500);
 /// Longest one attempt may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Longest a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// Attempts of a call, the first included; between them the SDK waits with full jitter.
 const MAX_ATTEMPTS: u32 = 3;
 /// The first wait's upper bound, doubling with each attempt.
@@ -47,6 +47,16 @@ pub struct Clients {
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// SQS.
     pub sqs: aws_sdk_sqs::Client,
+    connections: Connections,
+    endpoints: Endpoints,
+}
+
+/// Where the services are, as far as that is not left to the SDK.
+#[derive(Clone, Debug)]
+struct Endpoints {
+    region: String,
+    dynamodb: Option<String>,
+    sqs: Option<String>,
 }
 
 impl Clients {
@@ -64,52 +74,80 @@ impl Clients {
             None,
             "environment",
         );
-        let config = config(Region::new(required(&lookup, "AWS_REGION")?), credentials);
         let endpoint = |name: &str| {
             lookup(name)
                 .or_else(|| lookup("AWS_ENDPOINT_URL"))
                 .filter(|url| !url.is_empty())
         };
+        let endpoints = Endpoints {
+            region: required(&lookup, "AWS_REGION")?,
+            dynamodb: endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
+            sqs: endpoint("AWS_ENDPOINT_URL_SQS"),
+        };
+        let connections = Connections::new(endpoints.trust());
+        let config = config(&endpoints.region, credentials, &connections);
 
         let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&config);
-        dynamodb.set_endpoint_url(endpoint("AWS_ENDPOINT_URL_DYNAMODB"));
+        dynamodb.set_endpoint_url(endpoints.dynamodb.clone());
         let mut sqs = aws_sdk_sqs::config::Builder::from(&config);
-        sqs.set_endpoint_url(endpoint("AWS_ENDPOINT_URL_SQS"));
+        sqs.set_endpoint_url(endpoints.sqs.clone());
         Ok(Self {
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
             sqs: aws_sdk_sqs::Client::from_conf(sqs.build()),
+            connections,
+            endpoints,
         })
+    }
+
+    /// Opens the connection that a webhook's send will need, while its sender is looked up and it is recorded: a
+    /// handshake less to wait for. DynamoDB's is not opened early, because the look-up would not wait for it and open
+    /// another. See docs/decisions/0011.
+    ///
+    /// It cannot fail: a connection that is not there is opened by the send.
+    pub async fn open_connection_to_sqs(&self) {
+        let Endpoints { region, sqs, .. } = &self.endpoints;
+        match sqs {
+            Some(endpoint) => self.connections.open(endpoint).await,
+            None => {
+                let endpoint = format!("https://sqs.{region}.amazonaws.com/");
+                self.connections.open(&endpoint).await;
+            }
+        }
+    }
+}
+
+impl Endpoints {
+    /// An endpoint that was given may be anybody's, and those in China are not known to be signed by Amazon's roots.
+    fn trust(&self) -> Trust {
+        if self.dynamodb.is_some() || self.sqs.is_some() || self.region.starts_with("cn-") {
+            Trust::System
+        } else {
+            Trust::Amazon
+        }
     }
 }
 
 /// What all clients share. Its timeouts and retries are the ones docs/architecture.md promises.
-fn config(region: Region, credentials: Credentials) -> SdkConfig {
+fn config(region: &str, credentials: Credentials, connections: &Connections) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
-        .region(region)
+        .region(Region::new(region.to_owned()))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(http_client())
+        .http_client(connections.http_client())
         .timeout_config(
             TimeoutConfig::builder()
                 .operation_timeout(OPERATION_TIMEOUT)
                 .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-                .connect_timeout(CONNECT_TIMEOUT)
                 .build(),
         )
+        // The timeouts above end what stalls; nothing here streams.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .retry_config(
             RetryConfig::standard()
                 .with_max_attempts(MAX_ATTEMPTS)
                 .with_initial_backoff(FIRST_BACKOFF),
         )
         .build()
-}
-
-/// rustls on `ring`, which gathers no jitter entropy at every cold start as the SDK's default does, see
-/// docs/decisions/0002.
-fn http_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
-        .build_https()
 }
 
 #[cfg(test)]
@@ -122,5 +160,37 @@ mod tests {
             .unwrap_err();
 
         assert!(error.to_string().starts_with("AWS_REGION is not set"));
+    }
+
+    fn trust(variables: &[(&str, &str)]) -> Trust {
+        let clients = Clients::from_lookup(|name| {
+            let given = variables.iter().find(|(given, _)| *given == name);
+            given.map(|(_, value)| (*value).to_owned()).or_else(|| {
+                matches!(name, "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY")
+                    .then(|| "x".to_owned())
+            })
+        });
+        clients.unwrap().endpoints.trust()
+    }
+
+    #[test]
+    fn only_amazon_vouches_for_an_aws_endpoint() {
+        assert_eq!(trust(&[("AWS_REGION", "eu-west-1")]), Trust::Amazon);
+    }
+
+    #[test]
+    fn the_system_vouches_for_an_endpoint_that_is_given_or_in_china() {
+        let region = ("AWS_REGION", "eu-west-1");
+        for name in [
+            "AWS_ENDPOINT_URL",
+            "AWS_ENDPOINT_URL_DYNAMODB",
+            "AWS_ENDPOINT_URL_SQS",
+        ] {
+            assert_eq!(
+                trust(&[region, (name, "https://localhost:8443")]),
+                Trust::System
+            );
+        }
+        assert_eq!(trust(&[("AWS_REGION", "cn-north-1")]), Trust::System);
     }
 }

@@ -4,6 +4,7 @@
 //! nothing of what was in it.
 
 mod clients;
+mod connections;
 mod error;
 mod events_queue;
 mod installations_table;
@@ -19,7 +20,7 @@ pub use events_queue::{
     DeadLetter, DeadLetterQueue, EventsQueue, UnreadableMessage, message_text, read_message,
 };
 pub use installations_table::{InstallationsTable, Registration};
-pub use logging::{exit_code, log_as_json};
+pub use logging::{JsonLines, exit_code, log_as_json};
 pub use orders_table::OrdersTable;
 pub use scan::{Page, Part, Position, Segment};
 pub use surroundings::{RandomRequestIds, RandomShard, SystemClock, environment};

@@ -1,5 +1,6 @@
 //! A webhook's body as it is stored and sent: deflated, with the providers' field names known beforehand.
 
+use std::cell::RefCell;
 use std::fmt;
 
 use base64::Engine as _;
@@ -21,6 +22,14 @@ const MARK: u8 = 0x07;
 const COMPRESSION_LEVEL: i32 = 6;
 /// Most bytes a stored body may inflate to: what a Lambda invocation can carry.
 pub(crate) const MAX_INFLATED_BYTES: usize = 6 * 1024 * 1024;
+
+thread_local! {
+    /// Kept, because its tables are a quarter of a megabyte: to have them anew for each body costs more than to
+    /// deflate it. A negative window means no zlib header; 0 is the default strategy.
+    static COMPRESSOR: RefCell<CompressorOxide> = RefCell::new(CompressorOxide::new(
+        create_comp_flags_from_zip_params(COMPRESSION_LEVEL, -15, 0),
+    ));
+}
 
 /// A body, deflated.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,19 +55,16 @@ pub enum BodyError {
 impl CompressedBody {
     /// Deflates a body.
     pub fn deflate(body: &[u8]) -> Self {
-        // A negative window means no zlib header; 0 is the default strategy.
-        let flags = create_comp_flags_from_zip_params(COMPRESSION_LEVEL, -15, 0);
-        let mut compressor = CompressorOxide::new(flags);
-        // What the dictionary itself becomes ends at a whole byte, and is left out.
-        deflate_into(
-            &mut compressor,
-            DICTIONARY,
-            TDEFLFlush::Sync,
-            &mut Vec::new(),
-        );
-        let mut stored = vec![MARK];
-        deflate_into(&mut compressor, body, TDEFLFlush::Finish, &mut stored);
-        Self(stored)
+        COMPRESSOR.with_borrow_mut(|compressor| {
+            compressor.reset();
+            // What the dictionary itself becomes ends at a whole byte, and is left out.
+            let mut stored = Vec::with_capacity(DICTIONARY.len() + body.len());
+            deflate_into(compressor, DICTIONARY, TDEFLFlush::Sync, &mut stored);
+            stored.clear();
+            stored.push(MARK);
+            deflate_into(compressor, body, TDEFLFlush::Finish, &mut stored);
+            Self(stored)
+        })
     }
 
     /// Takes bytes that [`CompressedBody::as_bytes`] gave before.

@@ -1,0 +1,349 @@
+//! The results as a page to read: `docs/benchmarks/README.md`.
+
+use std::fmt::Write as _;
+
+use crate::measure::Round;
+use crate::results::{Measured, Results};
+
+/// The function that the others are compared with.
+const OURS: &str = "armada-webhook";
+const OUR_CONSUMER: &str = "order-consumer";
+
+/// Writes the page of a run; `file` is where its raw results are.
+///
+/// # Errors
+/// Never: a text takes whatever is written into it.
+pub(crate) fn page(results: &Results, file: &str) -> Result<String, std::fmt::Error> {
+    let mut page = String::new();
+    head(&mut page, results, file)?;
+    aims(&mut page, results)?;
+    functions(&mut page, results, OURS, "Webhook functions")?;
+    functions(
+        &mut page,
+        results,
+        OUR_CONSUMER,
+        "Consumers, batches of ten different orders",
+    )?;
+    calls(&mut page, results)?;
+    quotas(&mut page, results)?;
+    deliveries(&mut page, results)?;
+    Ok(page)
+}
+
+fn head(page: &mut String, results: &Results, file: &str) -> std::fmt::Result {
+    let machine = &results.machine;
+    writeln!(page, "# Benchmarks\n")?;
+    writeln!(
+        page,
+        "Written by `make bench`; [how it measures](../../bench/README.md). Commit {}, {}, {} with {} processors, {}, {}, load {} at \
+         the start. Every call to DynamoDB or SQS waits {} ms. Medians of {} processes, which took turns. Raw results: [{file}]({file}).\n",
+        machine.commit,
+        machine.date,
+        machine.processor,
+        machine.processors,
+        machine.kernel,
+        machine.tools.join(", "),
+        machine.load,
+        results.call_latency_ms,
+        results.effort.rounds,
+    )?;
+    writeln!(
+        page,
+        "Absolute times are this machine's. Ratios within one table hold elsewhere too; × is always a multiple of this project's \
+         function.\n"
+    )
+}
+
+/// One aim: what it is about, what was reached, and what was wanted.
+struct Aim {
+    about: &'static str,
+    reached: String,
+    wanted: &'static str,
+    is_met: bool,
+}
+
+fn aims(page: &mut String, results: &Results) -> std::fmt::Result {
+    let (Some(ours), Some(consumer)) = (results.of(OURS), results.of(OUR_CONSUMER)) else {
+        return Ok(());
+    };
+    let ratio = |name: &str, base: &Measured, figure: fn(&Round) -> f64| {
+        results
+            .of(name)
+            .map_or(f64::NAN, |peer| peer.median(figure) / base.median(figure))
+    };
+    let first: fn(&Round) -> f64 = |round| round.first_response;
+    let warm: fn(&Round) -> f64 = |round| round.warm_cpu;
+    let at_least = |about, reached: f64, least: f64, wanted| Aim {
+        about,
+        reached: format!("{reached:.1}×"),
+        wanted,
+        is_met: reached >= least,
+    };
+    let floor = |figure| 1.0 / ratio("floor", ours, figure);
+    let at_most = |about, reached: f64, most: f64, wanted, unit: &str| Aim {
+        about,
+        reached: format!("{reached:.2}{unit}"),
+        wanted,
+        is_met: reached <= most,
+    };
+    let functions = || {
+        results
+            .functions
+            .iter()
+            .filter(|one| [OURS, "shipday-webhook", OUR_CONSUMER].contains(&one.name.as_str()))
+    };
+    let memory = functions()
+        .map(|one| one.largest(|round| round.peak_rss_mib))
+        .fold(0.0, f64::max);
+    let zip = functions()
+        .map(|one| mib(one.package.zip_bytes))
+        .fold(0.0, f64::max);
+    let rows = [
+        at_least(
+            "spawn → first response, Powertools TypeScript",
+            ratio("typescript", ours, first),
+            15.0,
+            "≥ 15×",
+        ),
+        at_least(
+            "spawn → first response, Powertools Python",
+            ratio("python", ours, first),
+            25.0,
+            "≥ 25×",
+        ),
+        at_least(
+            "spawn → first response, plain Rust",
+            ratio("plain-rust", ours, first),
+            2.5,
+            "≥ 2.5×",
+        ),
+        at_most(
+            "spawn → first response, of the floor",
+            floor(first),
+            1.6,
+            "≤ 1.6×",
+            "×",
+        ),
+        at_least(
+            "processor time of a warm webhook, Powertools TypeScript",
+            ratio("typescript", ours, warm),
+            9.0,
+            "≥ 9×",
+        ),
+        at_least(
+            "processor time of a warm webhook, Powertools TypeScript with its idempotency",
+            ratio("typescript-idempotency", ours, warm),
+            9.0,
+            "≥ 9×",
+        ),
+        at_most(
+            "processor time of a warm webhook, of plain Rust",
+            1.0 / ratio("plain-rust", ours, warm),
+            0.6,
+            "≤ 0.6×",
+            "×",
+        ),
+        at_most(
+            "processor time of a warm webhook, of the floor",
+            floor(warm),
+            2.5,
+            "≤ 2.5×",
+            "×",
+        ),
+        at_most(
+            "warm webhook beyond its two calls, p50",
+            ours.own_time(),
+            0.8,
+            "≤ 0.8 ms",
+            " ms",
+        ),
+        at_most(
+            "peak memory, largest function",
+            memory,
+            10.0,
+            "≤ 10 MiB",
+            " MiB",
+        ),
+        at_most("zip, largest function", zip, 3.0, "≤ 3.0 MiB", " MiB"),
+        at_least(
+            "processor time of a batch, Powertools TypeScript, the same calls",
+            ratio("typescript-consumer", consumer, warm),
+            5.0,
+            "≥ 5×",
+        ),
+        at_least(
+            "processor time of a batch, Powertools TypeScript, one update a message",
+            ratio("typescript-consumer-single", consumer, warm),
+            5.0,
+            "≥ 5×",
+        ),
+    ];
+    writeln!(
+        page,
+        "## Aims\n\n| | Reached | Aim | |\n| --- | ---: | ---: | --- |"
+    )?;
+    for Aim {
+        about,
+        reached,
+        wanted,
+        is_met,
+    } in rows
+    {
+        let verdict = if is_met { "met" } else { "**missed**" };
+        writeln!(page, "| {about} | {reached} | {wanted} | {verdict} |")?;
+    }
+    writeln!(page)
+}
+
+/// Times in milliseconds, with the ratio to the base in brackets.
+fn functions(page: &mut String, results: &Results, base: &str, title: &str) -> std::fmt::Result {
+    let Some(base) = results.of(base) else {
+        return Ok(());
+    };
+    writeln!(
+        page,
+        "## {title}\n\nTimes in ms; size and memory in MiB; instructions in thousands, user space only.\n\n\
+         | | First poll | First response | Cold CPU | Warm p50 | p99 | CPU per invocation | Peak memory | Files; zip | Instructions, cold | Warm |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    )?;
+    let same_role = |one: &&Measured| one.role.is_webhook() == base.role.is_webhook();
+    for one in results.functions.iter().filter(same_role) {
+        let figure = |figure: fn(&Round) -> f64, digits: usize| {
+            let value = one.median(figure);
+            format!("{value:.digits$} ({:.2}×)", value / base.median(figure))
+        };
+        let counted = one.instructions.map_or_else(
+            || "| – | – |".to_owned(),
+            |count| {
+                let cold = count.init + count.first_invocation;
+                format!("| {} | {} |", cold / 1_000, count.warm_invocation / 1_000)
+            },
+        );
+        writeln!(
+            page,
+            "| {} | {:.1} | {} | {} | {:.2} | {:.1} | {} | {} | {:.1}; {:.2} {counted}",
+            one.name,
+            one.median(|round| round.first_poll),
+            figure(|round| round.first_response, 1),
+            figure(|round| round.cold_cpu, 1),
+            one.median(|round| round.warm_p50),
+            one.median(|round| round.warm_p99),
+            figure(|round| round.warm_cpu, 3),
+            figure(|round| round.peak_rss_mib, 1),
+            mib(one.package.bytes),
+            mib(one.package.zip_bytes),
+        )?;
+    }
+    writeln!(page)
+}
+
+fn calls(page: &mut String, results: &Results) -> std::fmt::Result {
+    writeln!(
+        page,
+        "## Calls of one warm invocation\n\n| | Calls | Bytes sent | Bytes answered | Connections at a cold start |\n\
+         | --- | --- | ---: | ---: | ---: |"
+    )?;
+    for one in &results.functions {
+        let Some(round) = one.rounds.first() else {
+            continue;
+        };
+        let tally = &round.warm_calls;
+        let invocations = tally
+            .calls()
+            .checked_div(one.role.calls().len() as u64)
+            .unwrap_or(1)
+            .max(1);
+        let calls: Vec<String> = tally
+            .operations
+            .iter()
+            .map(|(operation, usage)| match usage.calls / invocations {
+                1 => operation.clone(),
+                times => format!("{times} {operation}"),
+            })
+            .collect();
+        let sum = |bytes: fn(&crate::services::Usage) -> u64| {
+            tally.operations.values().map(bytes).sum::<u64>() / invocations
+        };
+        writeln!(
+            page,
+            "| {} | {} | {} | {} | {} |",
+            one.name,
+            calls.join(", "),
+            sum(|usage| usage.request_bytes),
+            sum(|usage| usage.response_bytes),
+            round.cold_calls.connections,
+        )?;
+    }
+    writeln!(page)
+}
+
+fn quotas(page: &mut String, results: &Results) -> std::fmt::Result {
+    if results.quotas.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        page,
+        "## With Lambda's share of a processor\n\nA control group's quota in periods of 20 ms, imposed at the first poll: Lambda's init \
+         phase has a whole processor. 1,769 MB have one. Times in ms, webhooks 50 ms apart.\n\n\
+         | MB | | First response | First invocation | Warm p50 | p99 |\n| ---: | --- | ---: | ---: | ---: | ---: |"
+    )?;
+    for AtMemoryRow { memory_mb, one } in rows(results) {
+        writeln!(
+            page,
+            "| {memory_mb} | {} | {:.1} | {:.1} | {:.1} | {:.1} |",
+            one.name,
+            one.median(|round| round.first_response),
+            one.median(|round| round.first_invocation),
+            one.median(|round| round.warm_p50),
+            one.median(|round| round.warm_p99),
+        )?;
+    }
+    writeln!(page)
+}
+
+struct AtMemoryRow<'a> {
+    memory_mb: u32,
+    one: &'a Measured,
+}
+
+fn rows(results: &Results) -> impl Iterator<Item = AtMemoryRow<'_>> {
+    results.quotas.iter().map(|at| AtMemoryRow {
+        memory_mb: at.memory_mb,
+        one: &at.measured,
+    })
+}
+
+fn deliveries(page: &mut String, results: &Results) -> std::fmt::Result {
+    writeln!(
+        page,
+        "## From a webhook to its order\n\nThe functions as deployed, in environments started on demand, cold starts included; messages \
+         are given to the consumer as they come, up to ten at once. All on this machine's processors, the services' TLS as well. \
+         Times in ms. The queue itself adds what SQS takes to hand a message out, which is not in it. Latencies of the local stack are no \
+         figure of the product: the emulator dominates them.\n\n\
+         | Webhooks a second | Webhooks | Arrived → accepted p50 | p90 | p99 | Accepted → applied p50 | p90 | p99 | Environments: webhook; consumer | Messages a batch |\n\
+         | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    )?;
+    for one in &results.deliveries {
+        let (accepted, applied) = (&one.arrived_to_accepted, &one.accepted_to_applied);
+        writeln!(
+            page,
+            "| {} | {} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {}; {} | {:.1} |",
+            one.webhooks_per_second,
+            one.webhooks,
+            accepted.p50,
+            accepted.p90,
+            accepted.p99,
+            applied.p50,
+            applied.p90,
+            applied.p99,
+            one.webhook_environments,
+            one.consumer_environments,
+            one.webhooks as f64 / one.batches.max(1) as f64,
+        )?;
+    }
+    writeln!(page)
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / 1_048_576.0
+}

@@ -1,0 +1,86 @@
+//! What was measured, as it is kept in `docs/benchmarks`.
+
+use serde::Serialize;
+
+use crate::contestants::{Contestant, Role};
+use crate::delivery::Delivery;
+use crate::instructions::Instructions;
+use crate::machine::Machine;
+use crate::measure::{Effort, Round, percentile};
+use crate::packages::Package;
+
+/// All of a run.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Results {
+    /// Where and of what.
+    pub(crate) machine: Machine,
+    /// The wait of each call to DynamoDB or SQS, in milliseconds.
+    pub(crate) call_latency_ms: f64,
+    /// How much was measured of each webhook function.
+    pub(crate) effort: Effort,
+    /// With a whole processor.
+    pub(crate) functions: Vec<Measured>,
+    /// With the share of a processor that Lambda gives for some memory.
+    pub(crate) quotas: Vec<AtMemory>,
+    /// From a webhook to the order.
+    pub(crate) deliveries: Vec<Delivery>,
+}
+
+/// One contestant's rounds.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Measured {
+    /// Its name.
+    pub(crate) name: String,
+    /// What it does.
+    pub(crate) role: Role,
+    /// How large it is.
+    pub(crate) package: Package,
+    /// How many instructions it takes, where they can be counted.
+    pub(crate) instructions: Option<Instructions>,
+    /// One for each process.
+    pub(crate) rounds: Vec<Round>,
+}
+
+/// One contestant's rounds with a share of a processor.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct AtMemory {
+    /// The memory, in MB.
+    pub(crate) memory_mb: u32,
+    /// The contestant's.
+    pub(crate) measured: Measured,
+}
+
+impl Measured {
+    /// Of a contestant that is yet to be measured.
+    pub(crate) fn new(contestant: &Contestant, package: Package) -> Self {
+        Self {
+            name: contestant.name.to_owned(),
+            role: contestant.role,
+            package,
+            instructions: None,
+            rounds: Vec::new(),
+        }
+    }
+
+    /// The median of one figure over the rounds.
+    pub(crate) fn median(&self, figure: impl Fn(&Round) -> f64) -> f64 {
+        percentile(&mut self.rounds.iter().map(figure).collect::<Vec<_>>(), 0.5)
+    }
+
+    /// The largest of one figure over the rounds.
+    pub(crate) fn largest(&self, figure: impl Fn(&Round) -> f64) -> f64 {
+        percentile(&mut self.rounds.iter().map(figure).collect::<Vec<_>>(), 1.0)
+    }
+
+    /// What a warm invocation takes beyond its two dependent calls, in milliseconds.
+    pub(crate) fn own_time(&self) -> f64 {
+        self.median(|round| round.warm_p50 - 2.0 * round.call_wait)
+    }
+}
+
+impl Results {
+    /// A contestant's figures with a whole processor.
+    pub(crate) fn of(&self, name: &str) -> Option<&Measured> {
+        self.functions.iter().find(|measured| measured.name == name)
+    }
+}
