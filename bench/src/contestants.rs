@@ -69,8 +69,8 @@ pub(crate) struct Contestant {
 
 impl Contestant {
     /// Gives it a variable.
-    pub(crate) fn set(&mut self, name: &str, value: impl ToString) {
-        self.variables.push((name.to_owned(), value.to_string()));
+    pub(crate) fn set(&mut self, name: &str, value: impl std::fmt::Display) {
+        self.variables.push((name.to_owned(), format!("{value}")));
     }
 }
 
