@@ -47,6 +47,8 @@ cost: ## compute docs/cost.md anew, from what the calls of a webhook consume
 
 lint: ## formatting, lints, documentation
 	cargo fmt --all --check
+	cargo fmt --all --check --manifest-path bench/Cargo.toml
+	git apply --check bench/variants/*.patch
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 

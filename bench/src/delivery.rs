@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::contestants::Contestant;
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const SEED: u64 = 1;
 
 /// What became of webhooks at one rate. Times are in milliseconds.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Delivery {
     /// Mean rate; the times between two are distributed exponentially.
     pub(crate) webhooks_per_second: u32,
@@ -43,7 +43,7 @@ pub(crate) struct Delivery {
 }
 
 /// Percentiles of a time.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Percentiles {
     /// The median.
     pub(crate) p50: f64,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::contestants::Contestant;
 use crate::environment::{Environment, Launch};
@@ -15,7 +15,7 @@ use crate::services::Services;
 const WARM: usize = 50;
 
 /// Instructions of one contestant.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Instructions {
     /// Until the first poll, and the end of the process.
     pub(crate) init: u64,

@@ -12,12 +12,14 @@ mod page;
 mod peers;
 mod quota;
 mod results;
+mod round_trip;
 mod runtime_api;
 mod samples;
 mod services;
 mod variants;
 mod work;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,6 +39,8 @@ use crate::services::Services;
 
 /// Rates of the deliveries, in webhooks a second.
 const RATES: [u32; 3] = [10, 100, 300];
+/// How much slower calls are made to see which wait for one another, in milliseconds.
+const SLOWER_MS: f64 = 20.0;
 /// How long webhooks come at each rate.
 const DELIVERY: Duration = Duration::from_secs(20);
 /// Memory sizes whose share of a processor is tried, in MB.
@@ -64,6 +68,8 @@ enum What {
     Functions,
     /// Other ways to build the webhook function.
     Variants,
+    /// Nothing: writes the pages anew from the raw results.
+    Pages,
 }
 
 /// What every measurement needs.
@@ -75,27 +81,35 @@ struct Bench {
     arguments: Arguments,
 }
 
+/// Raw results and the page that shows them, in `docs/benchmarks`.
+const FUNCTIONS: [&str; 2] = ["functions.json", "README.md"];
+const VARIANTS: [&str; 2] = ["variants.json", "variants.md"];
+
 fn main() -> Result<()> {
     let bench = Bench::start(Arguments::parse())?;
-    let (contestants, name) = match bench.arguments.what {
+    let (contestants, files) = match bench.arguments.what {
         What::Functions => {
             peers::install(&bench.repository)?;
             let mut all = ours(&bench.repository.join("target/lambda"), &bench.certificates)
                 .context("run `make bootstraps` first")?;
             all.extend(peers::all(&bench.repository, &bench.certificates)?);
-            (all, "functions")
+            (all, FUNCTIONS)
         }
-        What::Variants => (
-            variants::build(&bench.repository, &bench.certificates)?,
-            "variants",
-        ),
+        What::Variants => {
+            let all = variants::build(&bench.repository, &bench.certificates)?;
+            (all, VARIANTS)
+        }
+        What::Pages => {
+            bench.write_page(FUNCTIONS)?;
+            return bench.write_page(VARIANTS);
+        }
     };
     let results = bench.measure(&bench.chosen(contestants))?;
     if bench.is_partial() {
         println!("{}", page::page(&results, "not kept")?);
         return Ok(());
     }
-    bench.keep(name, &results)
+    bench.keep(files, &results)
 }
 
 impl Bench {
@@ -142,18 +156,28 @@ impl Bench {
         let mut results = Results {
             machine: Machine::here(&self.repository),
             call_latency_ms: self.arguments.latency_ms,
+            round_trip_ms: 0.0,
             effort,
-            functions: self.whole_processor(contestants, &mut events, effort)?,
+            functions: Vec::new(),
+            dependent_calls: BTreeMap::new(),
             quotas: Vec::new(),
             deliveries: Vec::new(),
         };
+        let before = self.round_trip()?;
+        results.functions = self.whole_processor(contestants, &mut events, effort)?;
+        results.round_trip_ms = f64::midpoint(before, self.round_trip()?);
         if self.is_partial() {
             return Ok(results);
         }
+        results.dependent_calls = self.dependent_calls(contestants, &mut events)?;
         results.quotas = self.shares(contestants, &mut events)?;
         results.deliveries = self.deliveries(contestants)?;
         self.count(contestants, &mut events, &mut results)?;
         Ok(results)
+    }
+
+    fn round_trip(&self) -> Result<f64> {
+        round_trip::measure(&self.services.dynamodb(), &self.certificates.authority)
     }
 
     /// The contestants take turns, so that what disturbs the machine disturbs all.
@@ -180,12 +204,46 @@ impl Bench {
         Ok(measured)
     }
 
+    /// Of every function, from two latencies.
+    fn dependent_calls(
+        &self,
+        contestants: &[Contestant],
+        events: &mut Events<'_>,
+    ) -> Result<BTreeMap<String, f64>> {
+        let effort = Effort {
+            rounds: 1,
+            discarded: 3,
+            counted: 12,
+            pause_ms: 0,
+        };
+        let mut found = BTreeMap::new();
+        for contestant in contestants {
+            eprintln!("dependent calls of {}", contestant.name);
+            let mut p50 = |latency_ms: f64| {
+                self.services
+                    .set_latency(Duration::from_secs_f64(latency_ms / 1_000.0));
+                let round = round(
+                    contestant,
+                    &self.services,
+                    events,
+                    effort,
+                    &Launch::default(),
+                )?;
+                anyhow::Ok(round.warm_p50)
+            };
+            let slow = p50(self.arguments.latency_ms + SLOWER_MS)?;
+            let usual = p50(self.arguments.latency_ms)?;
+            found.insert(contestant.name.to_owned(), (slow - usual) / SLOWER_MS);
+        }
+        Ok(found)
+    }
+
     /// Of the webhook functions that do the same work, and of our consumer.
     fn shares(&self, contestants: &[Contestant], events: &mut Events<'_>) -> Result<Vec<AtMemory>> {
         let effort = Effort {
             rounds: self.arguments.rounds,
             discarded: 5,
-            counted: 30,
+            counted: 20,
             pause_ms: 50,
         };
         let chosen: Vec<_> = contestants
@@ -267,19 +325,24 @@ impl Bench {
         Ok(())
     }
 
-    fn keep(&self, name: &str, results: &Results) -> Result<()> {
-        let folder = self.repository.join("docs/benchmarks");
+    fn keep(&self, files: [&str; 2], results: &Results) -> Result<()> {
+        let folder = self.folder();
         fs::create_dir_all(&folder)?;
-        let raw = format!("{name}.json");
-        fs::write(folder.join(&raw), serde_json::to_string(results)?)?;
-        let file = if name == "functions" {
-            "README.md"
-        } else {
-            "variants.md"
-        };
-        fs::write(folder.join(file), page::page(results, &raw)?)?;
-        println!("docs/benchmarks/{file} and {raw} are written");
+        let [raw, _] = files;
+        fs::write(folder.join(raw), serde_json::to_string(results)?)?;
+        self.write_page(files)
+    }
+
+    fn write_page(&self, [raw, page]: [&str; 2]) -> Result<()> {
+        let folder = self.folder();
+        let results: Results = serde_json::from_slice(&fs::read(folder.join(raw))?)?;
+        fs::write(folder.join(page), page::page(&results, raw)?)?;
+        println!("docs/benchmarks/{page} is written from {raw}");
         Ok(())
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.repository.join("docs/benchmarks")
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::contestants::{Contestant, Role};
@@ -12,7 +12,7 @@ use crate::samples::Samples;
 use crate::services::{Services, Tally};
 
 /// How much is measured.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Effort {
     /// Processes that are started for each contestant, each measured cold and then warm.
     pub(crate) rounds: usize,
@@ -36,7 +36,7 @@ impl Effort {
 }
 
 /// What one process showed. Times are in milliseconds.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Round {
     /// From the start of the process to its first poll.
     pub(crate) first_poll: f64,

@@ -1,6 +1,8 @@
 //! What was measured, as it is kept in `docs/benchmarks`.
 
-use serde::Serialize;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use crate::contestants::{Contestant, Role};
 use crate::delivery::Delivery;
@@ -10,16 +12,23 @@ use crate::measure::{Effort, Round, percentile};
 use crate::packages::Package;
 
 /// All of a run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Results {
     /// Where and of what.
     pub(crate) machine: Machine,
     /// The wait of each call to DynamoDB or SQS, in milliseconds.
     pub(crate) call_latency_ms: f64,
+    #[serde(default)]
+    /// What a call takes for a bare client, that wait included, in milliseconds: the median before and after.
+    pub(crate) round_trip_ms: f64,
     /// How much was measured of each webhook function.
     pub(crate) effort: Effort,
     /// With a whole processor.
     pub(crate) functions: Vec<Measured>,
+    #[serde(default)]
+    /// How many calls wait for one another in one invocation, by function: what a warm invocation takes longer when each
+    /// call does, divided by that.
+    pub(crate) dependent_calls: BTreeMap<String, f64>,
     /// With the share of a processor that Lambda gives for some memory.
     pub(crate) quotas: Vec<AtMemory>,
     /// From a webhook to the order.
@@ -27,7 +36,7 @@ pub(crate) struct Results {
 }
 
 /// One contestant's rounds.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Measured {
     /// Its name.
     pub(crate) name: String,
@@ -42,7 +51,7 @@ pub(crate) struct Measured {
 }
 
 /// One contestant's rounds with a share of a processor.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct AtMemory {
     /// The memory, in MB.
     pub(crate) memory_mb: u32,
@@ -72,9 +81,9 @@ impl Measured {
         percentile(&mut self.rounds.iter().map(figure).collect::<Vec<_>>(), 1.0)
     }
 
-    /// What a warm invocation takes beyond its two dependent calls, in milliseconds.
-    pub(crate) fn own_time(&self) -> f64 {
-        self.median(|round| round.warm_p50 - 2.0 * round.call_wait)
+    /// What a warm invocation takes beyond so many dependent calls, in milliseconds.
+    pub(crate) fn beyond(&self, calls: f64, round_trip_ms: f64) -> f64 {
+        self.median(|round| round.warm_p50) - calls * round_trip_ms
     }
 }
 

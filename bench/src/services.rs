@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use md5::{Digest as _, Md5};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_rustls::TlsAcceptor;
 
@@ -27,7 +27,7 @@ use crate::samples::TIMELINE_ENTRY;
 pub(crate) type Recorded = Vec<(String, Value)>;
 
 /// What one operation was called with and answered, summed.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Usage {
     /// How often it was called.
     pub(crate) calls: u64,
@@ -38,7 +38,7 @@ pub(crate) struct Usage {
 }
 
 /// What was asked of the services.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Tally {
     /// By operation.
     pub(crate) operations: BTreeMap<String, Usage>,

@@ -22,8 +22,11 @@ struct Variant {
     system_roots: bool,
 }
 
+/// The variant that the others are compared with.
+pub(crate) const DEPLOYED_NAME: &str = "as deployed";
+
 const DEPLOYED: Variant = Variant {
-    name: "as deployed",
+    name: DEPLOYED_NAME,
     build: &[],
     target: None,
     patch: None,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use crate::stack::{BINARIES, Stack, bootstrap};
@@ -10,9 +11,14 @@ use crate::tests;
 tests![
     a_missing_or_bad_variable_ends_the_start_and_is_named,
     a_bootstrap_runs_on_amazon_linux_2023,
+    a_bootstrap_is_no_larger_than_its_budget,
     a_bootstrap_carries_no_path_of_the_machine_that_built_it
 ];
 
+/// Most bytes of a function's program.
+const MAX_BYTES: u64 = 7 * 1_048_576;
+/// Most bytes of its zip.
+const MAX_ZIP_BYTES: u64 = 3 * 1_048_576;
 /// The newest glibc that `provided.al2023` has: 2.34.
 const NEWEST_GLIBC_MINOR: u32 = 34;
 
@@ -33,6 +39,36 @@ fn a_bootstrap_runs_on_amazon_linux_2023(_: &Stack) {
             "{binary} needs glibc 2.{newest}: build it with zig (cargo lambda build)"
         );
     }
+}
+
+/// A cold start fetches and maps all of it.
+fn a_bootstrap_is_no_larger_than_its_budget(_: &Stack) {
+    for binary in BINARIES {
+        let bytes = fs::metadata(bootstrap(binary)).unwrap().len();
+        let zipped = zipped(&bootstrap(binary));
+
+        assert!(
+            bytes <= MAX_BYTES && zipped <= MAX_ZIP_BYTES,
+            "{binary} has {bytes} bytes, {zipped} in a zip: look for a dependency or a feature that came in"
+        );
+    }
+}
+
+/// What `sam package` makes of it: Python's zip, as it comes.
+fn zipped(bootstrap: &Path) -> u64 {
+    let archive = std::env::temp_dir().join(format!("bootstrap-{}.zip", std::process::id()));
+    let packed = Command::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../.dev/python/bin/python"
+    ))
+    .args(["-m", "zipfile", "-c"])
+    .args([&archive, bootstrap])
+    .status()
+    .unwrap();
+    assert!(packed.success());
+    let bytes = fs::metadata(&archive).unwrap().len();
+    fs::remove_file(archive).unwrap();
+    bytes
 }
 
 fn a_bootstrap_carries_no_path_of_the_machine_that_built_it(_: &Stack) {

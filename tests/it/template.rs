@@ -59,7 +59,7 @@ fn every_function_is_a_plain_rust_binary() {
                 "Handler": "bootstrap",
                 "Architectures": [{ "Ref": "Architecture" }],
                 "RecursiveLoop": "Terminate",
-                "TracingConfig": { "Mode": "Active" },
+                "TracingConfig": { "Mode": { "Ref": "Tracing" } },
             }),
         );
     }

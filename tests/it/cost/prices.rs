@@ -140,7 +140,7 @@ pub(super) const REGISTRY_READS: Input = input(
     "one per environment, installation and minute: 0.1 is generous above a webhook a second",
 );
 pub(super) const TRACED: Input = input(
-    "calls traced",
+    "calls traced with `Tracing: Active`",
     0.05,
     "of all",
     "X-Ray's default: the first of each second, and 5 % of the others",

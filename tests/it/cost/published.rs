@@ -25,7 +25,6 @@ const TEN: f64 = 10.0;
 const SECONDS_A_MONTH: f64 = 2_592_000.0;
 /// The steps of the plan, in webhooks a second.
 const RATES: [f64; 5] = [1.0, 10.0, 100.0, 1_000.0, 10_000.0];
-const X_RAY: &str = "X-Ray";
 /// What a million webhooks should cost at most, in dollars, without logs.
 const AIM: f64 = 6.0;
 
@@ -114,7 +113,6 @@ impl Measured {
                 "SQS: send, receive, delete",
                 (MILLION * sends + batches * deliveries) * QUEUE_REQUESTS.dollars,
             ),
-            (X_RAY, (requests + batches) * TRACED.value * TRACES.dollars),
             (
                 "Answers, as data out",
                 requests * ANSWER_BYTES.value * DATA_OUT.dollars,
@@ -341,10 +339,6 @@ async fn fixed() -> (String, f64) {
             runs * (LAMBDA_REQUESTS.dollars + gb_seconds(&RELAY_MS) * LAMBDA_GB_SECONDS.dollars),
         ),
         ("relay: Scheduler".to_owned(), runs * SCHEDULES.dollars),
-        (
-            "relay: X-Ray, every run is traced".to_owned(),
-            runs * TRACES.dollars,
-        ),
     ];
     let sum: f64 = lines.iter().map(|(_, dollars)| dollars).sum();
     let rows = lines.into_iter().chain([("**all**".to_owned(), sum)]);
@@ -494,16 +488,14 @@ fn traced(calls: f64) -> f64 {
     calls.min(1.0) + (calls - 1.0).max(0.0) * TRACED.value
 }
 
-/// What a month at a rate costs to run, and how much of it is X-Ray, which at a low rate records every call.
+/// What a month at a rate costs to run, and what X-Ray would cost beside it, which at a low rate records every call.
 fn month(one: &Measured, rate: f64) -> (f64, f64) {
     let batch = batch_at(rate);
     let million_a_month = rate * SECONDS_A_MONTH / MILLION;
     let bill = one.bill(batch, 0.0);
-    let untraced = bill.running.iter().filter(|(what, _)| *what != X_RAY);
-    let untraced: f64 = untraced.map(|(_, dollars)| dollars).sum();
     let traces = (traced(rate) + traced(rate / batch)) * SECONDS_A_MONTH;
     let traces = traces * TRACES.dollars;
-    (million_a_month * untraced + traces, traces)
+    (million_a_month * bill.running(), traces)
 }
 
 /// How full batches are at a rate: five pollers take lone messages until there are more than they can carry.
@@ -578,7 +570,7 @@ fn plan(armada: &Measured, shipday: &Measured) -> String {
         line("$ a month to run", &|rate| {
             pair(&|one| grouped(month(one, rate).0))
         }),
-        line("X-Ray's part of it, $", &|rate| {
+        line("X-Ray beside it, with `Tracing: Active`, $", &|rate| {
             grouped(month(armada, rate).1)
         }),
         line("rows of the next table that are full", &|rate| {
