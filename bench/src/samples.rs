@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::services::md5_hex;
 
 /// An entry as the consumer finds it in an order's timeline.
-pub(crate) const TIMELINE_ENTRY: &str = r#"{"pk":{"S":"demo-merchant#shipday#123456"},"sk":{"S":"event#1684644196349#ORDER_PIKEDUP.PICKED_UP#-"},"occurred_at_ms":{"N":"1684644196349"},"provider_event":{"S":"ORDER_PIKEDUP"},"provider_status":{"S":"PICKED_UP"},"webhook_pk":{"S":"shipday#demo-merchant#123456#ORDER_PIKEDUP#1684644196349"},"received_at_ms":{"N":"1773964800000"},"details":{"M":{"currency":{"S":"484"},"delivery_fee":{"S":"38.63"},"driver":{"M":{"id":{"S":"134"},"name":{"S":"Jane Doe"},"phone":{"S":"45678432"}}},"order_amount":{"S":"572.63"},"order_number":{"S":"808713698"},"reported_milestones":{"M":{"assigned":{"N":"1684644057000"},"picked_up":{"N":"1684644196000"}}},"schedule":{"M":{"expected_delivery_at_ms":{"N":"1684645498000"}}},"third_party":{"M":{"fee":{"S":"3.21"},"name":{"S":"DoorDash 2"},"status":{"S":"STARTED"}}}}}}"#;
+pub(crate) const TIMELINE_ENTRY: &str = r#"{"pk":{"S":"demo-merchant#armada#EAA6CAC9D5"},"sk":{"S":"event#1767816902120#dispatched#wh_01J9ZK3V5Q8R2T4W6X7Y8Z9A0B"},"occurred_at_ms":{"N":"1767816902120"},"provider_status":{"S":"dispatched"},"provider_event_id":{"S":"wh_01J9ZK3V5Q8R2T4W6X7Y8Z9A0B"},"webhook_pk":{"S":"armada#demo-merchant#order.updated#wh_01J9ZK3V5Q8R2T4W6X7Y8Z9A0B"},"received_at_ms":{"N":"1767816902431"},"details":{"M":{"currency":{"S":"KWD"},"delivery_fee":{"S":"3"},"driver":{"M":{"name":{"S":"Driver-bot-144502"},"phone":{"S":"09221909"}}},"order_amount":{"S":"3"},"tracking_url":{"S":"https://sandbox.tracking.armadadelivery.com/618e4156-2da6-42f3-ae1c-3d85d5303bc0"}}}}"#;
 
 /// Most messages that a batch has.
 pub(crate) const BATCH: usize = 10;
@@ -36,7 +36,8 @@ impl Samples {
             Ok(serde_json::from_str(&text)?)
         };
         let batch = read("queue/batch-with-poison.json")?;
-        let mut record = batch["Records"][0].clone();
+        // The one of Armada; the others are of Shipday, and none at all.
+        let mut record = batch["Records"][2].clone();
         let message = serde_json::from_str(record["body"].as_str().unwrap_or_default())?;
         record["body"] = Value::Null;
         Ok(Self {
@@ -67,12 +68,11 @@ impl Samples {
     /// Batch number `n`: ten messages about ten orders.
     pub(crate) fn batch(&self, n: usize) -> String {
         let messages = (0..BATCH).map(|index| {
-            let order = (100_000 + n * BATCH + index).to_string();
+            let order = order(n * BATCH + index);
             let mut message = self.message.clone();
             message["event"]["order_id"] = json!(order);
-            message["event"]["webhook_pk"] = json!(format!(
-                "shipday#demo-merchant#{order}#ORDER_PIKEDUP#1684644196349"
-            ));
+            message["event"]["webhook_pk"] =
+                json!(format!("armada#demo-merchant#order.updated#wh_{order}"));
             message.to_string()
         });
         self.batch_of(&messages.collect::<Vec<_>>())
