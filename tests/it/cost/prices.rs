@@ -99,31 +99,37 @@ const fn input(what: &'static str, value: f64, unit: &'static str, from: &'stati
     }
 }
 
-pub(super) const MEMORY_MB: Input =
-    input("memory of every function", 256.0, "MB", "`template.yaml`");
+pub(super) const MEMORY_MB: Input = input(
+    "memory of the webhook functions and the relay",
+    256.0,
+    "MB",
+    "`template.yaml`",
+);
+pub(super) const CONSUMER_MEMORY_MB: Input =
+    input("memory of the consumer", 512.0, "MB", "`template.yaml`");
 pub(super) const WEBHOOK_MS: Input = input(
     "billed for a webhook",
-    12.0,
+    9.0,
     "ms",
-    "placeholder until the bench has run",
+    "`make bench`: p50 with 256 MB and 3 ms a call, rounded up",
 );
 pub(super) const CONSUMER_MS: Input = input(
     "billed for a batch of ten",
-    45.0,
+    20.0,
     "ms",
-    "placeholder until the bench has run",
+    "`make bench`: p50 with 512 MB and 3 ms a call, rounded up",
 );
 pub(super) const LONE_CONSUMER_MS: Input = input(
     "billed for a batch of one",
-    25.0,
+    15.0,
     "ms",
-    "placeholder until the bench has run",
+    "`make bench`: accepted to applied at 10 a second, rounded up",
 );
 pub(super) const RELAY_MS: Input = input(
     "billed for an idle run of the relay",
-    150.0,
+    115.0,
     "ms",
-    "placeholder until the bench has run",
+    "33 calls, one after the other, of 3 ms and what `make bench` adds to each",
 );
 pub(super) const RELAY_RUNS: Input =
     input("runs of the relay", 43_200.0, "a month", "`rate(1 minute)`");
@@ -173,8 +179,9 @@ pub(super) const DUPLICATES: Input = input(
 );
 
 /// All of them.
-pub(super) const INPUTS: [Input; 14] = [
+pub(super) const INPUTS: [Input; 15] = [
     MEMORY_MB,
+    CONSUMER_MEMORY_MB,
     WEBHOOK_MS,
     CONSUMER_MS,
     LONE_CONSUMER_MS,

@@ -10,11 +10,11 @@ use super::growth::by_timeline;
 use super::meter::{Call, Calls};
 use super::priced::{Priced, Sample};
 use super::prices::{
-    ANSWER_BYTES, API_REQUESTS, CONSUMER_MS, DATA_OUT, DUPLICATES, EVENTS_PER_ORDER, GB,
-    IDLE_RECEIVES, INPUTS, ITEM_OVERHEAD_BYTES, Input, LAMBDA_GB_SECONDS, LAMBDA_REQUESTS,
-    LOG_BYTES, LOGS, LONE_CONSUMER_MS, MEMORY_MB, MILLION, PRICES, PRICES_OF, QUEUE_REQUESTS,
-    READ_UNITS, RECOVERY, REGISTRY_READS, RELAY_MS, RELAY_RUNS, SCHEDULES, STORAGE, TRACED, TRACES,
-    WEBHOOK_MS, WRITE_UNITS,
+    ANSWER_BYTES, API_REQUESTS, CONSUMER_MEMORY_MB, CONSUMER_MS, DATA_OUT, DUPLICATES,
+    EVENTS_PER_ORDER, GB, IDLE_RECEIVES, INPUTS, ITEM_OVERHEAD_BYTES, Input, LAMBDA_GB_SECONDS,
+    LAMBDA_REQUESTS, LOG_BYTES, LOGS, LONE_CONSUMER_MS, MEMORY_MB, MILLION, PRICES, PRICES_OF,
+    QUEUE_REQUESTS, READ_UNITS, RECOVERY, REGISTRY_READS, RELAY_MS, RELAY_RUNS, SCHEDULES, STORAGE,
+    TRACED, TRACES, WEBHOOK_MS, WRITE_UNITS,
 };
 use crate::template::translated;
 
@@ -79,7 +79,8 @@ impl Measured {
         let requests = MILLION * (1.0 + duplicates);
         let batches = MILLION / batch;
         let write = |units: f64| MILLION * units * WRITE_UNITS.dollars;
-        let gb_seconds = requests * gb_seconds(&WEBHOOK_MS) + batches * batch_gb_seconds(batch);
+        let gb_seconds =
+            requests * gb_seconds(&MEMORY_MB, &WEBHOOK_MS) + batches * batch_gb_seconds(batch);
         let reads = self.new.read_units() + REGISTRY_READS.value * 0.5;
         let sends = requests_of(&self.new, |call| call.operation == "SendMessage");
         let deliveries = requests_of(&self.new, |call| {
@@ -141,16 +142,17 @@ impl Bill {
     }
 }
 
-fn gb_seconds(billed_ms: &Input) -> f64 {
-    MEMORY_MB.value / 1_024.0 * billed_ms.value / 1_000.0
+fn gb_seconds(memory_mb: &Input, billed_ms: &Input) -> f64 {
+    memory_mb.value / 1_024.0 * billed_ms.value / 1_000.0
 }
 
 fn batch_gb_seconds(batch: f64) -> f64 {
-    gb_seconds(if batch < TEN {
+    let billed_ms = if batch < TEN {
         &LONE_CONSUMER_MS
     } else {
         &CONSUMER_MS
-    })
+    };
+    gb_seconds(&CONSUMER_MEMORY_MB, billed_ms)
 }
 
 fn requests_of(calls: &Calls, which: impl Fn(&Call) -> bool) -> f64 {
@@ -336,7 +338,8 @@ async fn fixed() -> (String, f64) {
         ),
         (
             "relay: Lambda".to_owned(),
-            runs * (LAMBDA_REQUESTS.dollars + gb_seconds(&RELAY_MS) * LAMBDA_GB_SECONDS.dollars),
+            runs * (LAMBDA_REQUESTS.dollars
+                + gb_seconds(&MEMORY_MB, &RELAY_MS) * LAMBDA_GB_SECONDS.dollars),
         ),
         ("relay: Scheduler".to_owned(), runs * SCHEDULES.dollars),
     ];
