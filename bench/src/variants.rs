@@ -77,7 +77,7 @@ const VARIANTS: [Variant; 7] = [
 pub(crate) fn build(repository: &Path, certificates: &Certificates) -> Result<Vec<Contestant>> {
     let folder = repository.join(".dev/bench/variants");
     fs::create_dir_all(&folder)?;
-    VARIANTS
+    let built = VARIANTS
         .iter()
         .map(|variant| {
             let program = folder.join(variant.name.replace([' ', '='], "-"));
@@ -95,25 +95,24 @@ pub(crate) fn build(repository: &Path, certificates: &Certificates) -> Result<Ve
             contestant.set("SSL_CERT_FILE", roots.display());
             Ok(contestant)
         })
-        .collect()
+        .collect();
+    forget_worktree(repository, &folder.join("source"))?;
+    built
+}
+
+fn forget_worktree(repository: &Path, source: &Path) -> Result<()> {
+    if source.exists() {
+        let path = source.display().to_string();
+        run(repository, "git", &["worktree", "remove", "--force", &path])?;
+    }
+    Ok(())
 }
 
 impl Variant {
     /// Builds it from the commit that is checked out.
     fn build(&self, repository: &Path, folder: &Path) -> Result<PathBuf> {
         let source = folder.join("source");
-        if source.exists() {
-            run(
-                repository,
-                "git",
-                &[
-                    "worktree",
-                    "remove",
-                    "--force",
-                    &source.display().to_string(),
-                ],
-            )?;
-        }
+        forget_worktree(repository, &source)?;
         run(
             repository,
             "git",
