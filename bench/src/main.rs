@@ -156,7 +156,7 @@ impl Bench {
         let mut results = Results {
             machine: Machine::here(&self.repository),
             call_latency_ms: self.arguments.latency_ms,
-            round_trip_ms: 0.0,
+            round_trip_ms: None,
             effort,
             functions: Vec::new(),
             dependent_calls: BTreeMap::new(),
@@ -165,7 +165,7 @@ impl Bench {
         };
         let before = self.round_trip()?;
         results.functions = self.whole_processor(contestants, &mut events, effort)?;
-        results.round_trip_ms = f64::midpoint(before, self.round_trip()?);
+        results.round_trip_ms = Some(f64::midpoint(before, self.round_trip()?));
         if self.is_partial() {
             return Ok(results);
         }

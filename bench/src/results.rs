@@ -18,16 +18,15 @@ pub(crate) struct Results {
     pub(crate) machine: Machine,
     /// The wait of each call to DynamoDB or SQS, in milliseconds.
     pub(crate) call_latency_ms: f64,
-    #[serde(default)]
     /// What a call takes for a bare client, that wait included, in milliseconds: the median before and after.
-    pub(crate) round_trip_ms: f64,
+    pub(crate) round_trip_ms: Option<f64>,
     /// How much was measured of each webhook function.
     pub(crate) effort: Effort,
     /// With a whole processor.
     pub(crate) functions: Vec<Measured>,
-    #[serde(default)]
     /// How many calls wait for one another in one invocation, by function: what a warm invocation takes longer when each
     /// call does, divided by that.
+    #[serde(default)]
     pub(crate) dependent_calls: BTreeMap<String, f64>,
     /// With the share of a processor that Lambda gives for some memory.
     pub(crate) quotas: Vec<AtMemory>,
