@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::contestants::Contestant;
 use crate::environment::{Environment, Launch};
+use crate::machine::processor_time;
 use crate::measure::{check, ms, percentile};
 use crate::samples::{BATCH, Samples};
 use crate::services::Services;
@@ -20,13 +21,16 @@ use crate::services::Services;
 const MAX_BATCHES: usize = 20;
 /// How long the last messages may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the rate takes to grow to its full height: on one machine, environments that all start at once are in each
+/// other's way, which they are not in Lambda.
+const GROWING: Duration = Duration::from_secs(10);
 /// So that two runs have the same arrivals.
 const SEED: u64 = 1;
 
 /// What became of webhooks at one rate. Times are in milliseconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Delivery {
-    /// Mean rate; the times between two are distributed exponentially.
+    /// Mean rate once it has grown to its full height; the times between two are distributed exponentially.
     pub(crate) webhooks_per_second: u32,
     /// How many were sent, answered 200, and applied.
     pub(crate) webhooks: usize,
@@ -36,6 +40,8 @@ pub(crate) struct Delivery {
     pub(crate) consumer_environments: usize,
     /// Batches applied.
     pub(crate) batches: usize,
+    /// The share of this machine's processors that was in use, by functions, services and the bench.
+    pub(crate) processors_busy: f64,
     /// From the arrival of a webhook, cold starts and waiting included, to its answer.
     pub(crate) arrived_to_accepted: Percentiles,
     /// From its answer to the end of the invocation that applied it.
@@ -120,6 +126,7 @@ pub(crate) fn deliver(
     };
 
     let start = Instant::now();
+    let before = processor_time()?;
     let mut accepting = Vec::with_capacity(expected);
     for (number, after) in arrivals.into_iter().enumerate() {
         let arrival = start + after;
@@ -133,6 +140,8 @@ pub(crate) fn deliver(
         .collect::<Result<_>>()?;
     let (applied, batches) = applying.join().ok().context("the poller panicked")??;
 
+    let after = processor_time()?;
+    let [busy, all] = [after.busy - before.busy, after.all - before.all];
     let accepted_to_applied = accepted.iter().enumerate().map(|(number, (_, accepted))| {
         let applied = applied.get(&number).context("a webhook was not applied")?;
         Ok(signed_ms(*accepted, *applied))
@@ -144,6 +153,7 @@ pub(crate) fn deliver(
         webhook_environments: started(&webhooks),
         consumer_environments: started(&consumers),
         batches,
+        processors_busy: busy as f64 / all.max(1) as f64,
         accepted_to_applied: Percentiles::of(accepted_to_applied.collect::<Result<_>>()?),
         arrived_to_accepted: Percentiles::of(
             accepted
@@ -161,7 +171,9 @@ fn arrivals(per_second: u32, lasting: Duration) -> Vec<Duration> {
     let mut arrivals = Vec::new();
     while at < lasting {
         arrivals.push(at);
-        let gap = -(1.0 - random.f64()).ln() / f64::from(per_second);
+        // Never below a tenth, so that the first one comes soon.
+        let grown = at.div_duration_f64(GROWING).clamp(0.1, 1.0);
+        let gap = -(1.0 - random.f64()).ln() / (f64::from(per_second) * grown);
         at += Duration::from_secs_f64(gap);
     }
     arrivals

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 /// The machine, its tools, and the source.
@@ -61,6 +62,38 @@ impl Machine {
             date: said(Command::new("date").args(["-u", "+%F"])),
         }
     }
+}
+
+/// What all processors of the machine did since it was started, in ticks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProcessorTime {
+    /// Whatever it was.
+    pub(crate) all: u64,
+    /// Not idle.
+    pub(crate) busy: u64,
+}
+
+/// Reads it.
+///
+/// # Errors
+/// When the kernel does not say so in `/proc/stat`.
+pub(crate) fn processor_time() -> Result<ProcessorTime> {
+    let text = fs::read_to_string("/proc/stat")?;
+    let ticks: Vec<u64> = text
+        .lines()
+        .next()
+        .context("/proc/stat is empty")?
+        .split_whitespace()
+        .skip(1)
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    let all = ticks.iter().sum();
+    // The fourth and the fifth: idle, and idle while a disk is waited for.
+    let idle: u64 = ticks.iter().skip(3).take(2).sum();
+    Ok(ProcessorTime {
+        all,
+        busy: all - idle,
+    })
 }
 
 /// What a command prints; nothing when it cannot be run.

@@ -5,6 +5,7 @@ mod contestants;
 mod delivery;
 mod environment;
 mod instructions;
+mod listener;
 mod machine;
 mod measure;
 mod packages;
@@ -32,7 +33,7 @@ use crate::contestants::{Contestant, ours};
 use crate::delivery::deliver;
 use crate::environment::Launch;
 use crate::machine::Machine;
-use crate::measure::{Effort, Events, round};
+use crate::measure::{Effort, Events, cold, warm};
 use crate::results::{AtMemory, Measured, Results};
 use crate::samples::Samples;
 use crate::services::Services;
@@ -42,7 +43,7 @@ const RATES: [u32; 3] = [10, 100, 300];
 /// How much slower calls are made to see which wait for one another, in milliseconds.
 const SLOWER_MS: f64 = 20.0;
 /// How long webhooks come at each rate.
-const DELIVERY: Duration = Duration::from_secs(20);
+const DELIVERY: Duration = Duration::from_secs(30);
 /// Memory sizes whose share of a processor is tried, in MB.
 const MEMORY_MB: [u32; 4] = [128, 256, 512, 1_769];
 
@@ -54,8 +55,11 @@ struct Arguments {
     /// The wait of each call to DynamoDB or SQS, in milliseconds.
     #[arg(long, default_value_t = 3.0, global = true)]
     latency_ms: f64,
-    /// Processes that are started for each function.
-    #[arg(long, default_value_t = 7, global = true)]
+    /// Processes of each function that are measured until their first answer.
+    #[arg(long, default_value_t = 21, global = true)]
+    cold_starts: usize,
+    /// Processes of each function that are measured warm.
+    #[arg(long, default_value_t = 5, global = true)]
     rounds: usize,
     /// Only these functions, with a whole processor and no more. Nothing is written then.
     #[arg(long, global = true, value_delimiter = ',')]
@@ -148,6 +152,8 @@ impl Bench {
             work::verify(contestant, &self.services, &mut events)?;
         }
         let effort = Effort {
+            cold_starts: self.arguments.cold_starts,
+            rest_ms: 150,
             rounds: self.arguments.rounds,
             discarded: 100,
             counted: 300,
@@ -164,7 +170,7 @@ impl Bench {
             deliveries: Vec::new(),
         };
         let before = self.round_trip()?;
-        results.functions = self.whole_processor(contestants, &mut events, effort)?;
+        results.functions = self.in_turns(contestants, &mut events, effort, &Launch::default())?;
         results.round_trip_ms = Some(f64::midpoint(before, self.round_trip()?));
         if self.is_partial() {
             return Ok(results);
@@ -181,13 +187,21 @@ impl Bench {
     }
 
     /// The contestants take turns, so that what disturbs the machine disturbs all.
-    fn whole_processor(
+    fn in_turns(
         &self,
         contestants: &[Contestant],
         events: &mut Events<'_>,
         effort: Effort,
+        launch: &Launch,
     ) -> Result<Vec<Measured>> {
         let mut measured = blank(contestants)?;
+        for number in 1..=effort.cold_starts {
+            eprintln!("cold start {number} of {}", effort.cold_starts);
+            for (contestant, into) in contestants.iter().zip(&mut measured) {
+                let cold = cold(contestant, &self.services, events, effort, launch)?;
+                into.cold.push(cold);
+            }
+        }
         for number in 1..=effort.rounds {
             for (contestant, into) in contestants.iter().zip(&mut measured) {
                 eprintln!("round {number} of {}: {}", effort.rounds, contestant.name);
@@ -196,9 +210,8 @@ impl Bench {
                 } else {
                     effort.of_batches()
                 };
-                let launch = Launch::default();
-                into.rounds
-                    .push(round(contestant, &self.services, events, effort, &launch)?);
+                let warm = warm(contestant, &self.services, events, effort, launch)?;
+                into.warm.push(warm);
             }
         }
         Ok(measured)
@@ -211,6 +224,8 @@ impl Bench {
         events: &mut Events<'_>,
     ) -> Result<BTreeMap<String, f64>> {
         let effort = Effort {
+            cold_starts: 0,
+            rest_ms: 0,
             rounds: 1,
             discarded: 3,
             counted: 12,
@@ -222,14 +237,9 @@ impl Bench {
             let mut p50 = |latency_ms: f64| {
                 self.services
                     .set_latency(Duration::from_secs_f64(latency_ms / 1_000.0));
-                let round = round(
-                    contestant,
-                    &self.services,
-                    events,
-                    effort,
-                    &Launch::default(),
-                )?;
-                anyhow::Ok(round.warm_p50)
+                let launch = Launch::default();
+                let warm = warm(contestant, &self.services, events, effort, &launch)?;
+                anyhow::Ok(warm.p50)
             };
             let slow = p50(self.arguments.latency_ms + SLOWER_MS)?;
             let usual = p50(self.arguments.latency_ms)?;
@@ -241,6 +251,8 @@ impl Bench {
     /// Of the webhook functions that do the same work, and of our consumer.
     fn shares(&self, contestants: &[Contestant], events: &mut Events<'_>) -> Result<Vec<AtMemory>> {
         let effort = Effort {
+            cold_starts: self.arguments.cold_starts / 3,
+            rest_ms: 150,
             rounds: self.arguments.rounds,
             discarded: 5,
             counted: 20,
@@ -259,14 +271,8 @@ impl Bench {
                 quota: Some(quota::share(memory_mb)),
                 ..Launch::default()
             };
-            let mut measured = blank(&chosen)?;
-            for _ in 0..effort.rounds {
-                for (contestant, into) in chosen.iter().zip(&mut measured) {
-                    eprintln!("{memory_mb} MB: {}", contestant.name);
-                    into.rounds
-                        .push(round(contestant, &self.services, events, effort, &launch)?);
-                }
-            }
+            eprintln!("{memory_mb} MB");
+            let measured = self.in_turns(&chosen, events, effort, &launch)?;
             quotas.extend(measured.into_iter().map(|measured| AtMemory {
                 memory_mb,
                 measured,

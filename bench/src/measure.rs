@@ -1,5 +1,6 @@
 //! Cold starts and warm invocations of one contestant.
 
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -14,13 +15,17 @@ use crate::services::{Services, Tally};
 /// How much is measured.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Effort {
-    /// Processes that are started for each contestant, each measured cold and then warm.
+    /// Processes of each contestant that are measured until their first answer.
+    pub(crate) cold_starts: usize,
+    /// Pause before each of them, in milliseconds, so that what the one before left to do is done.
+    pub(crate) rest_ms: u64,
+    /// Processes of each contestant that are measured warm.
     pub(crate) rounds: usize,
-    /// Invocations of a process that are not counted, the first one excepted.
+    /// Invocations of such a process that are not counted.
     pub(crate) discarded: usize,
-    /// Invocations of a process that are.
+    /// Invocations of such a process that are.
     pub(crate) counted: usize,
-    /// Pause between invocations, in milliseconds.
+    /// Pause after an invocation, in milliseconds.
     pub(crate) pause_ms: u64,
 }
 
@@ -35,9 +40,9 @@ impl Effort {
     }
 }
 
-/// What one process showed. Times are in milliseconds.
+/// What the start of one process showed. Times are in milliseconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Round {
+pub(crate) struct Cold {
     /// From the start of the process to its first poll.
     pub(crate) first_poll: f64,
     /// From the start of the process to its first answer.
@@ -47,21 +52,26 @@ pub(crate) struct Round {
     /// Processor time until the first poll.
     pub(crate) init_cpu: f64,
     /// Processor time until the second poll.
-    pub(crate) cold_cpu: f64,
-    /// Median of a warm invocation.
-    pub warm_p50: f64,
-    /// 99th percentile of warm invocations.
-    pub warm_p99: f64,
-    /// Processor time of a warm invocation, mean.
-    pub(crate) warm_cpu: f64,
-    /// What the calls of a warm invocation waited for in the services, mean of one call.
+    pub(crate) cpu: f64,
+    /// What the first invocation asked of the services.
+    pub(crate) calls: Tally,
+}
+
+/// What the warm invocations of one process showed. Times are in milliseconds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Warm {
+    /// The median.
+    pub(crate) p50: f64,
+    /// The 99th percentile.
+    pub(crate) p99: f64,
+    /// Processor time of one, mean.
+    pub(crate) cpu: f64,
+    /// What their calls waited for in the services, mean of one call.
     pub(crate) call_wait: f64,
     /// Most memory in use, in MiB.
     pub(crate) peak_rss_mib: f64,
-    /// What the first invocation asked of the services.
-    pub(crate) cold_calls: Tally,
-    /// What the counted invocations asked of the services.
-    pub(crate) warm_calls: Tally,
+    /// What they asked of the services.
+    pub(crate) calls: Tally,
 }
 
 /// Gives out events with ids that no other event has.
@@ -88,29 +98,53 @@ impl<'a> Events<'a> {
     }
 }
 
-/// Starts one process and measures it.
+/// Starts a process and measures it until its first answer.
 ///
 /// # Errors
-/// When an invocation fails, or is answered wrongly.
-pub(crate) fn round(
+/// When that fails, or the answer is wrong.
+pub(crate) fn cold(
     contestant: &Contestant,
     services: &Services,
     events: &mut Events<'_>,
     effort: Effort,
     launch: &Launch,
-) -> Result<Round> {
-    let mut invoke = |environment: &mut Environment| -> Result<Invocation> {
-        let event = events.next(contestant.role);
-        let invocation = environment.invoke(event)?;
-        check(contestant, &invocation)?;
-        std::thread::sleep(Duration::from_millis(effort.pause_ms));
-        Ok(invocation)
-    };
+) -> Result<Cold> {
+    thread::sleep(Duration::from_millis(effort.rest_ms));
     services.take_tally();
     let mut environment = Environment::start(contestant, services, launch)?;
     let ready = environment.idle()?;
-    let first = invoke(&mut environment)?;
-    let cold_calls = services.take_tally();
+    let first = environment.invoke(events.next(contestant.role))?;
+    check(contestant, &first)?;
+    let first_poll = ms(ready.at - environment.started());
+    Ok(Cold {
+        first_poll,
+        // Without what it takes to impose a quota.
+        first_response: first_poll + ms(first.wall()),
+        first_invocation: ms(first.wall()),
+        init_cpu: ms(ready.cpu),
+        cpu: ms(first.polled.cpu),
+        calls: services.take_tally(),
+    })
+}
+
+/// Starts a process and measures it once it is warm.
+///
+/// # Errors
+/// When an invocation fails, or is answered wrongly.
+pub(crate) fn warm(
+    contestant: &Contestant,
+    services: &Services,
+    events: &mut Events<'_>,
+    effort: Effort,
+    launch: &Launch,
+) -> Result<Warm> {
+    let mut environment = Environment::start(contestant, services, launch)?;
+    let mut invoke = |environment: &mut Environment| -> Result<Duration> {
+        let invocation = environment.invoke(events.next(contestant.role))?;
+        check(contestant, &invocation)?;
+        thread::sleep(Duration::from_millis(effort.pause_ms));
+        Ok(invocation.wall())
+    };
     for _ in 0..effort.discarded {
         invoke(&mut environment)?;
     }
@@ -118,25 +152,17 @@ pub(crate) fn round(
     let before = environment.idle()?;
     let mut walls = Vec::with_capacity(effort.counted);
     for _ in 0..effort.counted {
-        walls.push(ms(invoke(&mut environment)?.wall()));
+        walls.push(ms(invoke(&mut environment)?));
     }
     let after = environment.idle()?;
-    let warm_calls = services.take_tally();
-    let counted = effort.counted.max(1) as f64;
-    Ok(Round {
-        first_poll: ms(ready.at - environment.started()),
-        // Without what it takes to impose a quota.
-        first_response: ms(ready.at - environment.started()) + ms(first.wall()),
-        first_invocation: ms(first.wall()),
-        init_cpu: ms(ready.cpu),
-        cold_cpu: ms(first.polled.cpu),
-        warm_p50: percentile(&mut walls, 0.50),
-        warm_p99: percentile(&mut walls, 0.99),
-        warm_cpu: ms(after.cpu - before.cpu) / counted,
-        call_wait: warm_calls.waited_us as f64 / 1_000.0 / warm_calls.calls().max(1) as f64,
+    let calls = services.take_tally();
+    Ok(Warm {
+        p50: percentile(&mut walls, 0.50),
+        p99: percentile(&mut walls, 0.99),
+        cpu: ms(after.cpu - before.cpu) / effort.counted.max(1) as f64,
+        call_wait: calls.waited_us as f64 / 1_000.0 / calls.calls().max(1) as f64,
         peak_rss_mib: environment.peak_rss_kib()? as f64 / 1_024.0,
-        cold_calls,
-        warm_calls,
+        calls,
     })
 }
 

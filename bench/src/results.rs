@@ -8,7 +8,7 @@ use crate::contestants::{Contestant, Role};
 use crate::delivery::Delivery;
 use crate::instructions::Instructions;
 use crate::machine::Machine;
-use crate::measure::{Effort, Round, percentile};
+use crate::measure::{Cold, Effort, Warm, percentile};
 use crate::packages::Package;
 
 /// All of a run.
@@ -34,7 +34,7 @@ pub(crate) struct Results {
     pub(crate) deliveries: Vec<Delivery>,
 }
 
-/// One contestant's rounds.
+/// What one contestant showed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Measured {
     /// Its name.
@@ -45,11 +45,13 @@ pub(crate) struct Measured {
     pub(crate) package: Package,
     /// How many instructions it takes, where they can be counted.
     pub(crate) instructions: Option<Instructions>,
-    /// One for each process.
-    pub(crate) rounds: Vec<Round>,
+    /// One for each process that was measured cold.
+    pub(crate) cold: Vec<Cold>,
+    /// One for each process that was measured warm.
+    pub(crate) warm: Vec<Warm>,
 }
 
-/// One contestant's rounds with a share of a processor.
+/// What one contestant showed with a share of a processor.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct AtMemory {
     /// The memory, in MB.
@@ -66,23 +68,32 @@ impl Measured {
             role: contestant.role,
             package,
             instructions: None,
-            rounds: Vec::new(),
+            cold: Vec::new(),
+            warm: Vec::new(),
         }
     }
 
-    /// The median of one figure over the rounds.
-    pub(crate) fn median(&self, figure: impl Fn(&Round) -> f64) -> f64 {
-        percentile(&mut self.rounds.iter().map(figure).collect::<Vec<_>>(), 0.5)
+    /// The median of one figure over the cold starts.
+    pub(crate) fn cold(&self, figure: impl Fn(&Cold) -> f64) -> f64 {
+        percentile(&mut self.cold.iter().map(figure).collect::<Vec<_>>(), 0.5)
     }
 
-    /// The largest of one figure over the rounds.
-    pub(crate) fn largest(&self, figure: impl Fn(&Round) -> f64) -> f64 {
-        percentile(&mut self.rounds.iter().map(figure).collect::<Vec<_>>(), 1.0)
+    /// The median of one figure over the warm processes.
+    pub(crate) fn warm(&self, figure: impl Fn(&Warm) -> f64) -> f64 {
+        percentile(&mut self.warm.iter().map(figure).collect::<Vec<_>>(), 0.5)
+    }
+
+    /// The most memory that any of its processes had in use, in MiB.
+    pub(crate) fn peak_rss_mib(&self) -> f64 {
+        self.warm
+            .iter()
+            .map(|warm| warm.peak_rss_mib)
+            .fold(0.0, f64::max)
     }
 
     /// What a warm invocation takes beyond so many dependent calls, in milliseconds.
     pub(crate) fn beyond(&self, calls: f64, round_trip_ms: f64) -> f64 {
-        self.median(|round| round.warm_p50) - calls * round_trip_ms
+        self.warm(|warm| warm.p50) - calls * round_trip_ms
     }
 }
 

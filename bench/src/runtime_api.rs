@@ -1,20 +1,17 @@
 //! The Lambda Runtime API for one process, and what it saw of it.
 
-use std::convert::Infallible;
-use std::net::TcpListener;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
 use nix::sys::time::TimeValLike as _;
 use nix::time::ClockId;
+
+use crate::listener::{answer_all, listen};
 
 /// What the process is given as the time it has.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -62,8 +59,6 @@ impl RuntimeApi {
     /// # Errors
     /// When no port can be had.
     pub(crate) fn start() -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        let address = listener.local_addr()?.to_string();
         let process = Arc::new(OnceLock::new());
         let (events, to_hand_out) = mpsc::channel();
         let (sender, seen) = mpsc::channel();
@@ -72,14 +67,11 @@ impl RuntimeApi {
             events: Mutex::new(to_hand_out),
             seen: sender,
         });
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let shared = Arc::clone(&shared);
-                thread::spawn(move || serve(stream, &shared));
-            }
-        });
+        let port = listen(async move |stream| {
+            answer_all(stream, async |request| answer(request, &shared).await).await
+        })?;
         Ok(Self {
-            address,
+            address: format!("127.0.0.1:{port}"),
             process,
             events,
             seen,
@@ -113,31 +105,9 @@ impl RuntimeApi {
     }
 }
 
-fn serve(stream: std::net::TcpStream, shared: &Arc<Shared>) -> Option<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .ok()?;
-    runtime.block_on(async {
-        stream.set_nonblocking(true).ok()?;
-        stream.set_nodelay(true).ok()?;
-        let stream = tokio::net::TcpStream::from_std(stream).ok()?;
-        hyper::server::conn::http1::Builder::new()
-            .serve_connection(
-                TokioIo::new(stream),
-                service_fn(|request| answer(request, shared)),
-            )
-            .await
-            .ok()
-    })
-}
-
-async fn answer(
-    request: Request<Incoming>,
-    shared: &Shared,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(request: Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
     if request.method() == Method::GET {
-        return Ok(next_event(shared));
+        return next_event(shared);
     }
     let now = shared.now();
     let is_answer = request.uri().path().ends_with("/response");
@@ -152,7 +122,7 @@ async fn answer(
     });
     let mut response = Response::new(Full::new(Bytes::from_static(br#"{"status":"OK"}"#)));
     *response.status_mut() = StatusCode::ACCEPTED;
-    Ok(response)
+    response
 }
 
 /// Waits on this connection's own thread until there is an event.

@@ -2,8 +2,6 @@
 //! the service.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::net::TcpListener;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
@@ -13,14 +11,13 @@ use anyhow::Result;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use md5::{Digest as _, Md5};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_rustls::TlsAcceptor;
 
+use crate::listener::{answer_all, listen};
 use crate::samples::TIMELINE_ENTRY;
 
 /// The order in which operations were called, each with what it carried.
@@ -79,8 +76,8 @@ impl Services {
     pub(crate) fn start(acceptor: &TlsAcceptor, latency: Duration) -> Result<Self> {
         let shared = Arc::new(Shared::default());
         let services = Self {
-            dynamodb_port: listen(acceptor, &shared)?,
-            sqs_port: listen(acceptor, &shared)?,
+            dynamodb_port: start(acceptor, &shared)?,
+            sqs_port: start(acceptor, &shared)?,
             shared,
         };
         services.set_latency(latency);
@@ -124,46 +121,18 @@ impl Services {
     }
 }
 
-/// Serves each connection on a thread of its own, so that a wait delays nobody else.
-fn listen(acceptor: &TlsAcceptor, shared: &Arc<Shared>) -> Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0))?;
-    let port = listener.local_addr()?.port();
+/// One of the services; both answer the same.
+fn start(acceptor: &TlsAcceptor, shared: &Arc<Shared>) -> Result<u16> {
     let (acceptor, shared) = (acceptor.clone(), Arc::clone(shared));
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
-            thread::spawn(move || serve(stream, &acceptor, &shared));
-        }
-    });
-    Ok(port)
-}
-
-fn serve(stream: std::net::TcpStream, acceptor: &TlsAcceptor, shared: &Arc<Shared>) -> Option<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .ok()?;
-    runtime.block_on(async {
-        stream.set_nonblocking(true).ok()?;
-        stream.set_nodelay(true).ok()?;
-        let stream = tokio::net::TcpStream::from_std(stream).ok()?;
+    listen(async move |stream| {
         // A client that hangs up before the handshake is none of ours.
         let stream = acceptor.accept(stream).await.ok()?;
         lock(&shared.tally).connections += 1;
-        hyper::server::conn::http1::Builder::new()
-            .serve_connection(
-                TokioIo::new(stream),
-                service_fn(|request| answer(request, shared)),
-            )
-            .await
-            .ok()
+        answer_all(stream, async |request| answer(request, &shared).await).await
     })
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    shared: &Shared,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(request: Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
     let operation = operation(&request);
     let header_bytes: usize = request
         .headers()
@@ -194,7 +163,7 @@ async fn answer(
             serde_json::from_slice(&body).unwrap_or(Value::Null),
         ));
     }
-    Ok(response(answered))
+    response(answered)
 }
 
 /// The operation's name in the target header; a connection that is only opened early asks for none.
