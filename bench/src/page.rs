@@ -71,6 +71,7 @@ fn head(page: &mut String, results: &Results, file: &str) -> std::fmt::Result {
 /// One aim: what it is about, what was reached, what the floor reaches where it can be asked, and what was wanted.
 struct Aim {
     about: &'static str,
+    is_measured: bool,
     reached: String,
     by_the_floor: Option<String>,
     wanted: &'static str,
@@ -101,6 +102,7 @@ fn aims(page: &mut String, results: &Results) -> std::fmt::Result {
     let warm: fn(&Measured) -> f64 = |one| one.warm(|warm| warm.cpu);
     let at_least = |about, reached: f64, least: f64, wanted| Aim {
         about,
+        is_measured: !reached.is_nan(),
         reached: format!("{reached:.1}×"),
         by_the_floor: None,
         wanted,
@@ -113,6 +115,7 @@ fn aims(page: &mut String, results: &Results) -> std::fmt::Result {
     let round_trip = results.round_trip_ms.unwrap_or(f64::NAN);
     let at_most = |about, reached: f64, most: f64, wanted, unit: &str| Aim {
         about,
+        is_measured: !reached.is_nan(),
         reached: format!("{reached:.2}{unit}"),
         by_the_floor: None,
         wanted,
@@ -233,11 +236,12 @@ fn aims(page: &mut String, results: &Results) -> std::fmt::Result {
     )?;
     for Aim {
         about,
+        is_measured: _,
         reached,
         by_the_floor,
         wanted,
         is_met,
-    } in rows
+    } in rows.into_iter().filter(|aim| aim.is_measured)
     {
         let verdict = if is_met { "met" } else { "**missed**" };
         let by_the_floor = by_the_floor.as_deref().unwrap_or("–");
