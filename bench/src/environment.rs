@@ -228,6 +228,7 @@ fn variables(
         ("EVENTS_QUEUE_URL", queue_url(services, "events")),
         ("DEAD_LETTER_QUEUE_URL", queue_url(services, "dead")),
         ("SOURCE_IP_MODE", "report".to_owned()),
+        ("STACK_NAME", "bench".to_owned()),
         ("RUST_BACKTRACE", "0".to_owned()),
         ("LANG", "en_US.UTF-8".to_owned()),
         ("TZ", ":UTC".to_owned()),

@@ -231,7 +231,8 @@ fn aims(page: &mut String, results: &Results) -> std::fmt::Result {
     ];
     writeln!(
         page,
-        "## Aims\n\nWhere the floor misses one as well, the calls themselves stand in the way.\n\n\
+        "## Aims\n\nThe floor is the least that can do the same. [What stands in the way](../../bench/README.md#what-stands-in-the-way) of the \
+         aims that are missed.\n\n\
          | | Reached | The floor | Aim | |\n| --- | ---: | ---: | ---: | --- |"
     )?;
     for Aim {

@@ -19,6 +19,7 @@ mod ingest;
 mod limits;
 mod logs;
 mod message_schema;
+mod metrics;
 mod mutation;
 mod pipeline;
 mod readings;

@@ -112,6 +112,7 @@ fn every_function_is_told_exactly_what_it_reads() {
     let webhook = |cidrs: &str| {
         json!({
             "RUST_BACKTRACE": "0",
+            "STACK_NAME": { "Ref": "AWS::StackName" },
             "INSTALLATIONS_TABLE": { "Ref": "InstallationsTable" },
             "WEBHOOKS_TABLE": { "Ref": "WebhooksTable" },
             "EVENTS_QUEUE_URL": { "Ref": "EventsQueue" },
@@ -122,6 +123,7 @@ fn every_function_is_told_exactly_what_it_reads() {
     };
     let consumer = json!({
         "RUST_BACKTRACE": "0",
+            "STACK_NAME": { "Ref": "AWS::StackName" },
         "WEBHOOKS_TABLE": { "Ref": "WebhooksTable" },
         "ORDERS_TABLE": { "Ref": "OrdersTable" },
         "EVENTS_QUEUE_URL": { "Ref": "EventsQueue" },
@@ -130,6 +132,7 @@ fn every_function_is_told_exactly_what_it_reads() {
     });
     let relay = json!({
         "RUST_BACKTRACE": "0",
+            "STACK_NAME": { "Ref": "AWS::StackName" },
         "WEBHOOKS_TABLE": { "Ref": "WebhooksTable" },
         "EVENTS_QUEUE_URL": { "Ref": "EventsQueue" },
     });

@@ -267,6 +267,7 @@ where
             reason,
             receives,
             error,
+            DeadLettered = 1_u64,
             "record can never be applied"
         );
         buried.is_ok()
@@ -293,6 +294,7 @@ where
             receives,
             wait_seconds,
             error,
+            Retried = 1_u64,
             "record failed"
         );
         if let Some(handle) = &message.receipt_handle
@@ -322,9 +324,9 @@ where
         let order = order.as_deref();
         let webhook = about.map(|about| about.webhook.as_str());
         let now = self.stores.clock.now_ms();
-        let apply_delay_ms = about.map(|about| now.since(about.received_at_ms).as_millis());
+        let waited = about.map(|about| now.since(about.received_at_ms).as_millis());
         macro_rules! line {
-            ($level:ident, $outcome:expr, $status:expr, $saved:expr, $message:literal) => {
+            ($level:ident, $outcome:expr, $message:literal $(, $field:ident = $value:expr)*) => {
                 tracing::$level!(
                     message_id,
                     provider,
@@ -332,36 +334,35 @@ where
                     order,
                     webhook,
                     outcome = $outcome,
-                    status = $status,
-                    saved = $saved,
                     receives,
-                    apply_delay_ms,
+                    $($field = $value,)*
                     $message
                 )
             };
         }
-        let none = None::<&str>;
         match outcome {
             Outcome::Applied(Applied::Applied { status, saved }) => {
                 line!(
                     info,
                     "applied",
-                    status.map(Status::as_str),
-                    Some(*saved),
-                    "record applied"
+                    "record applied",
+                    status = status.map(Status::as_str),
+                    saved = *saved,
+                    Applied = 1_u64,
+                    ApplyDelayMs = waited
                 );
             }
             Outcome::Applied(Applied::BeyondBound) => {
                 line!(
                     error,
                     "beyond_bound",
-                    none,
-                    Some(false),
-                    "order has too many events, its state stands still"
+                    "order has too many events, its state stands still",
+                    saved = false,
+                    BeyondBound = 1_u64
                 );
             }
             Outcome::NotAnEvent(kept_as) => {
-                line!(warn, *kept_as, none, None::<bool>, "record has no event");
+                line!(warn, *kept_as, "record has no event");
             }
         }
     }

@@ -54,6 +54,8 @@ pub struct RunReport {
     pub overdue: usize,
     /// By how much the longest overdue one was, in milliseconds.
     pub longest_overdue_ms: u64,
+    /// How long ago the oldest of them was received, in seconds: at least so long where it was left alone.
+    pub oldest_pending_seconds: u64,
     /// Left alone, because the queue is backed up and they are not overdue for long.
     pub left_waiting: usize,
     /// Claimed, and nobody else's any more.
@@ -147,6 +149,7 @@ where
         let (worth, waiting): (Vec<_>, Vec<_>) = found.into_iter().partition(|record| {
             let overdue_by = now.since(record.due_at_ms);
             report.longest_overdue_ms = report.longest_overdue_ms.max(overdue_by.as_millis());
+            report.saw_pending_for(overdue_by);
             !report.backed_up || overdue_by >= LONG_OVERDUE
         });
         report.left_waiting += waiting.len();
@@ -177,6 +180,9 @@ where
                 }
             };
             report.claimed += 1;
+            if let Some(record) = &claim.record {
+                report.saw_pending_for(now.since(record.received_at_ms));
+            }
             match treatment(&claim) {
                 Treatment::Send(message) => messages.push(*message),
                 Treatment::SetAside(as_what) => set_aside.push((claim, as_what)),
@@ -232,6 +238,10 @@ fn treatment(claim: &Claim) -> Treatment {
 }
 
 impl RunReport {
+    fn saw_pending_for(&mut self, age: Millis) {
+        self.oldest_pending_seconds = self.oldest_pending_seconds.max(age.as_millis() / 1_000);
+    }
+
     fn set_aside(&mut self, claim: &Claim, as_what: SetAside) {
         match as_what {
             SetAside::Parked => self.parked += 1,
@@ -252,11 +262,17 @@ impl RunReport {
     }
 }
 
+/// A metric's field is only there when it has something to say.
+const fn some(number: usize) -> Option<usize> {
+    if number == 0 { None } else { Some(number) }
+}
+
 fn log(report: &RunReport, failure: Option<&PortError>) {
     let RunReport {
         backed_up,
         overdue,
         longest_overdue_ms,
+        oldest_pending_seconds,
         left_waiting,
         claimed,
         sent,
@@ -264,6 +280,7 @@ fn log(report: &RunReport, failure: Option<&PortError>) {
         unmapped,
         quarantined,
     } = *report;
+    let is_complete = failure.is_none();
     let error = failure.map(PortError::with_causes);
     macro_rules! line {
         ($level:ident, $outcome:literal) => {
@@ -279,6 +296,13 @@ fn log(report: &RunReport, failure: Option<&PortError>) {
                 unmapped,
                 quarantined,
                 error,
+                RelayRuns = is_complete.then_some(1_u64),
+                OldestPendingSeconds = oldest_pending_seconds,
+                Reforwarded = some(sent),
+                Parked = some(parked),
+                Unmapped = some(unmapped),
+                Malformed = some(quarantined),
+                BackedUp = backed_up.then_some(1_u64),
                 "relay run"
             )
         };

@@ -9,6 +9,7 @@ mod error;
 mod events_queue;
 mod installations_table;
 mod logging;
+mod metrics;
 mod orders_table;
 mod scan;
 mod surroundings;
@@ -21,6 +22,7 @@ pub use events_queue::{
 };
 pub use installations_table::{InstallationsTable, Registration};
 pub use logging::{JsonLines, exit_code, log_as_json};
+pub use metrics::{Dimensions, METRICS, Metric, NAMESPACE, PROVIDER, STACK, Unit};
 pub use orders_table::OrdersTable;
 pub use scan::{Page, Part, Position, Segment};
 pub use surroundings::{RandomRequestIds, RandomShard, SystemClock, environment};

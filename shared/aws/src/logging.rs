@@ -14,6 +14,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+use crate::metrics::{Directives, Metric, STACK, metric_of};
 use crate::surroundings::SystemClock;
 
 /// The crates whose lines are ours. Of all others only warnings are shown: at lower levels an SDK may write
@@ -23,13 +24,15 @@ const OURS: [&str; 5] = ["aws", "domain", "ingest", "order_consumer", "webhook_r
 const LINE_BYTES: usize = 1_024;
 
 /// Starts logging at the level of `AWS_LAMBDA_LOG_LEVEL` (default `INFO`), and makes a panic a log line that
-/// says where, but not what: its message could hold a piece of a body.
+/// says where, but not what: its message could hold a piece of a body. Metrics are those of the stack that `STACK_NAME`
+/// names; without it there are none.
 pub fn log_as_json(lookup: impl Fn(&str) -> Option<String>) {
     let level = lookup("AWS_LAMBDA_LOG_LEVEL")
         .and_then(|text| text.parse::<Level>().ok())
         .unwrap_or(Level::INFO);
     // A second call, in a test, keeps the first subscriber.
-    let _ = tracing::subscriber::set_global_default(JsonLines::new(level, write_to_stdout));
+    let lines = JsonLines::new(level, lookup("STACK_NAME"), write_to_stdout);
+    let _ = tracing::subscriber::set_global_default(lines);
     std::panic::set_hook(Box::new(|panic| {
         let place = panic
             .location()
@@ -45,20 +48,23 @@ fn write_to_stdout(line: &[u8]) {
 }
 
 /// A subscriber that makes each event a line: `timestamp` and `level`, under which Lambda looks for them, the
-/// message, the event's fields, and `target`. Spans are not kept: nothing here reads them, and each would cost a
+/// message, the event's fields, and `target`. If some of the fields are metrics, CloudWatch is told so in the same line.
+/// Spans are not kept: nothing here reads them, and each would cost a
 /// request some microseconds. That is why it stands in for `tracing-subscriber`, see docs/decisions/0011.
 #[derive(Debug)]
 pub struct JsonLines<W> {
     level: LevelFilter,
+    stack: Option<String>,
     write: W,
 }
 
 impl<W: Fn(&[u8])> JsonLines<W> {
-    /// Lines of this project's crates at `level` and above, of all others at `WARN` and above. `write` gets each
-    /// with its newline.
-    pub const fn new(level: Level, write: W) -> Self {
+    /// Lines of this project's crates at `level` and above, of all others at `WARN` and above, and lines with metrics at
+    /// any level, so that no alarm hangs on how much is logged. The metrics are those of `stack`. `write` gets each line with its newline.
+    pub const fn new(level: Level, stack: Option<String>, write: W) -> Self {
         Self {
             level: LevelFilter::from_level(level),
+            stack,
             write,
         }
     }
@@ -75,15 +81,17 @@ impl<W: Fn(&[u8])> JsonLines<W> {
 
 impl<W: Fn(&[u8]) + 'static> Subscriber for JsonLines<W> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && *metadata.level() <= self.shown(metadata.target())
+        let is_shown = *metadata.level() <= self.shown(metadata.target());
+        metadata.is_event() && (is_shown || has_metrics(metadata))
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.level)
+        // Lines with metrics are at this level or above.
+        Some(self.level.max(LevelFilter::INFO))
     }
 
     fn event(&self, event: &Event<'_>) {
-        if let Ok(line) = line(event) {
+        if let Ok(line) = line(event, self.stack.as_deref()) {
             (self.write)(&line);
         }
     }
@@ -101,17 +109,31 @@ impl<W: Fn(&[u8]) + 'static> Subscriber for JsonLines<W> {
     fn exit(&self, _: &Id) {}
 }
 
-fn line(event: &Event<'_>) -> Result<Vec<u8>, serde_json::Error> {
+fn has_metrics(metadata: &Metadata<'_>) -> bool {
+    metadata
+        .fields()
+        .iter()
+        .any(|field| metric_of(field.name()).is_some())
+}
+
+fn line(event: &Event<'_>, stack: Option<&str>) -> Result<Vec<u8>, serde_json::Error> {
     let mut line = Vec::with_capacity(LINE_BYTES);
     let mut json = serde_json::Serializer::new(&mut line);
     let mut fields = Fields {
         map: json.serialize_map(None)?,
+        metrics: Vec::new(),
         failure: None,
     };
-    fields.put("timestamp", &now());
+    let now_ms = SystemClock.now_ms().as_millis();
+    fields.put("timestamp", &rfc3339(now_ms));
     fields.put("level", event.metadata().level().as_str());
     event.record(&mut fields);
     fields.put("target", event.metadata().target());
+    if let Some(stack) = stack.filter(|_| !fields.metrics.is_empty()) {
+        let directives = Directives::of(&fields.metrics, now_ms);
+        fields.put(STACK, stack);
+        fields.put("_aws", &directives);
+    }
     if let Some(error) = fields.failure {
         return Err(error);
     }
@@ -120,17 +142,17 @@ fn line(event: &Event<'_>) -> Result<Vec<u8>, serde_json::Error> {
     Ok(line)
 }
 
-fn now() -> String {
-    let nanoseconds = i128::from(SystemClock.now_ms().as_millis()) * 1_000_000;
-    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds)
+fn rfc3339(ms: u64) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
         .ok()
-        .and_then(|now| now.format(&Rfc3339).ok())
+        .and_then(|moment| moment.format(&Rfc3339).ok())
         .unwrap_or_default()
 }
 
 /// Writes an event's fields as entries of an object.
 struct Fields<M: SerializeMap> {
     map: M,
+    metrics: Vec<&'static Metric>,
     failure: Option<M::Error>,
 }
 
@@ -140,19 +162,24 @@ impl<M: SerializeMap> Fields<M> {
             self.failure = Some(error);
         }
     }
+
+    fn put_number(&mut self, name: &str, value: &impl serde::Serialize) {
+        self.metrics.extend(metric_of(name));
+        self.put(name, value);
+    }
 }
 
 impl<M: SerializeMap> Visit for Fields<M> {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field.name(), &value);
+        self.put_number(field.name(), &value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field.name(), &value);
+        self.put_number(field.name(), &value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field.name(), &value);
+        self.put_number(field.name(), &value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -190,9 +217,13 @@ mod tests {
 
     /// What is written while `work` is done.
     fn written(level: Level, work: impl FnOnce()) -> Vec<Value> {
+        written_by(level, Some("a-stack"), work)
+    }
+
+    fn written_by(level: Level, stack: Option<&str>, work: impl FnOnce()) -> Vec<Value> {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let into = Arc::clone(&lines);
-        let subscriber = JsonLines::new(level, move |line: &[u8]| {
+        let subscriber = JsonLines::new(level, stack.map(str::to_owned), move |line: &[u8]| {
             assert_eq!(line.last(), Some(&b'\n'));
             into.lock()
                 .unwrap()
@@ -246,5 +277,51 @@ mod tests {
             tracing::info_span!("a span").in_scope(|| tracing::info!("within"));
         });
         assert_eq!(lines.len(), 1);
+    }
+
+    #[test]
+    fn fields_that_are_metrics_are_named_to_cloudwatch_by_their_dimensions() {
+        let log = || {
+            tracing::info!(
+                provider = "armada",
+                Accepted = 1_u64,
+                RecordMs = 2_u64,
+                "kept"
+            )
+        };
+
+        let mut line = written(Level::INFO, log)[0].clone();
+
+        assert!(line["_aws"]["Timestamp"].take().is_u64());
+        let expected = json!([
+            { "Namespace": "DeliveryWebhooks", "Dimensions": [["stack"]], "Metrics": [{ "Name": "RecordMs", "Unit": "Milliseconds" }] },
+            { "Namespace": "DeliveryWebhooks", "Dimensions": [["stack", "provider"]], "Metrics": [{ "Name": "Accepted", "Unit": "Count" }] },
+        ]);
+        assert_eq!(line["_aws"]["CloudWatchMetrics"], expected);
+        assert_eq!(
+            (&line["stack"], &line["Accepted"], &line["RecordMs"]),
+            (&json!("a-stack"), &json!(1), &json!(2))
+        );
+
+        let without_stack = &written_by(Level::INFO, None, log)[0];
+        assert!(without_stack["_aws"].is_null());
+        assert_eq!(without_stack["Accepted"], 1);
+    }
+
+    #[test]
+    fn metrics_do_not_depend_on_the_level() {
+        let lines = written(Level::ERROR, || {
+            tracing::info!(Applied = 1_u64, "a metric");
+            tracing::info!("no metric");
+        });
+        assert_eq!(lines.len(), 1);
+    }
+
+    #[test]
+    fn a_field_that_is_not_there_is_no_metric() {
+        let lines = written(Level::INFO, || {
+            tracing::info!(Duplicate = None::<u64>, "nothing counted");
+        });
+        assert!(lines[0]["_aws"].is_null());
     }
 }

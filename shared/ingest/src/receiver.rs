@@ -359,8 +359,21 @@ impl<I: Installations, R: WebhookRecords, Q: EventQueue, C: Clock, D: RequestIds
                     bytes = call.bytes,
                     duration_ms = elapsed_ms(call.started),
                     registry_ms,
-                    record_ms,
                     forward_ms,
+                    Accepted = counted(answer == Answer::Accepted),
+                    Duplicate = counted(answer == Answer::Duplicate),
+                    Ignored = counted(answer == Answer::Ignored),
+                    Refused = counted(answer.status().is_client_error()),
+                    VerificationFailed =
+                        counted(matches!(answer, Answer::Unauthorized | Answer::Forbidden)),
+                    Malformed = counted(kept_as == Some(RecordState::Quarantined)),
+                    SourceAddressUnlisted = counted(*source_listed == Some(false)),
+                    Unavailable = counted(answer == Answer::Unavailable),
+                    Unmapped = counted(kept_as == Some(RecordState::Unmapped)),
+                    RecordMs = record_ms,
+                    ForwardFailed =
+                        counted(answer.status().is_success() && *forward == Some("failed")),
+                    Fallback = counted(*forward == Some("fallback")),
                     trace_id = call.trace_header.as_deref(),
                     "webhook {}",
                     answer.as_str(),
@@ -393,6 +406,11 @@ impl Story {
             Interpretation::Quarantined(why) => self.reason = Some(why.as_str()),
         }
     }
+}
+
+/// One, if it happened: a metric's field is only there when it has something to say.
+fn counted(happened: bool) -> Option<u64> {
+    happened.then_some(1)
 }
 
 /// Waits for a call until a deadline of this request.

@@ -167,9 +167,9 @@ pub(super) const ANSWER_BYTES: Input =
     input("an answer with its headers", 400.0, "bytes", "estimate");
 pub(super) const LOG_BYTES: Input = input(
     "logged for a webhook",
-    1_100.0,
+    1_750.0,
     "bytes",
-    "estimate: access line 300, webhook line 450, consumer line 350",
+    "estimate: access line 330, webhook line 820, consumer line 600, both with their metrics",
 );
 pub(super) const DUPLICATES: Input = input(
     "duplicates, where there are any",
