@@ -52,12 +52,12 @@ lint: ## formatting, lints, documentation
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 
-template: tools ## cfn-lint on template.yaml, and on what SAM makes of it
-	$(PYTHON)/cfn-lint --include-checks I -- template.yaml
-	$(PYTHON)/cfn-lint --regions us-east-1,eu-west-1,me-central-1 -- template.yaml
+template: tools ## cfn-lint on template.yaml and operations.yaml, and on what SAM makes of the first
+	$(PYTHON)/cfn-lint --include-checks I -- template.yaml operations.yaml
+	$(PYTHON)/cfn-lint --regions us-east-1,eu-west-1,me-central-1 -- template.yaml operations.yaml
 	@mkdir -p .dev/template
 	$(PYTHON)/python tests/template/translate.py template.yaml .dev/template/dev.json
-	$(PYTHON)/python tests/template/translate.py template.yaml .dev/template/prod.json Stage=prod Architecture=arm64
+	$(PYTHON)/python tests/template/translate.py template.yaml .dev/template/prod.json Stage=prod TrafficShift=Canary10Percent5Minutes Architecture=arm64
 	$(PYTHON)/cfn-lint -- .dev/template/dev.json .dev/template/prod.json
 
 bootstraps: tools ## the functions as they are deployed, for this machine's processor

@@ -21,6 +21,7 @@ mod logs;
 mod message_schema;
 mod metrics;
 mod mutation;
+mod operations;
 mod pipeline;
 mod readings;
 mod relay;

@@ -26,6 +26,8 @@ const FUNCTIONS: [&str; 4] = [
 ];
 /// What the schedule may do is start a run.
 const SCHEDULE_ROLE: &str = "WebhookRelayScheduleRole";
+/// What a release may do is move the functions' aliases.
+const RELEASE_ROLE: &str = "ReleaseRole";
 
 // ---------------------------------------------------------------- functions
 
@@ -74,7 +76,11 @@ fn every_function_has_a_role_of_its_own() {
         .difference(&roles)
         .copied()
         .collect();
-    assert_eq!(others, [SCHEDULE_ROLE], "and only the schedule has one too");
+    assert_eq!(
+        others,
+        [RELEASE_ROLE, SCHEDULE_ROLE],
+        "and only a release and the schedule have one too"
+    );
 }
 
 #[test]
@@ -150,6 +156,74 @@ fn every_function_is_told_exactly_what_it_reads() {
     }
 }
 
+// ---------------------------------------------------------------- releases
+
+#[test]
+fn a_release_moves_an_alias_and_goes_back_when_an_alarm_rings() {
+    for (function, alarms) in [
+        (
+            "ArmadaWebhookFunction",
+            ["ArmadaWebhookErrors", "ServerErrors"].as_slice(),
+        ),
+        (
+            "ShipdayWebhookFunction",
+            &["ShipdayWebhookErrors", "ServerErrors"],
+        ),
+        ("OrderConsumerFunction", &["OrderConsumerErrors"]),
+        ("WebhookRelayFunction", &["WebhookRelayErrors"]),
+    ] {
+        let group = properties(&format!("{function}DeploymentGroup"));
+        let watched: Vec<&str> = list(&group["AlarmConfiguration"]["Alarms"])
+            .iter()
+            .map(|alarm| text(&alarm["Name"]["Ref"]))
+            .collect();
+        assert_eq!(watched, alarms, "{function}");
+        let back = list(&group["AutoRollbackConfiguration"]["Events"]);
+        assert!(
+            back.contains(&json!("DEPLOYMENT_STOP_ON_ALARM")),
+            "{function}"
+        );
+        assert_eq!(target(&group["ServiceRoleArn"]), RELEASE_ROLE);
+        assert_has(
+            &format!("{function}Aliaslive"),
+            &json!({ "Name": "live", "FunctionName": { "Ref": function } }),
+        );
+    }
+}
+
+#[test]
+fn a_release_moves_the_functions_aliases_and_can_do_nothing_else() {
+    let mut expected = BTreeSet::from([("cloudwatch:DescribeAlarms", "*")]);
+    for function in [
+        "${ArmadaWebhookFunction.Arn}*",
+        "${ShipdayWebhookFunction.Arn}*",
+        "${OrderConsumerFunction.Arn}*",
+        "${WebhookRelayFunction.Arn}*",
+    ] {
+        for action in [
+            "lambda:GetAlias",
+            "lambda:GetProvisionedConcurrencyConfig",
+            "lambda:UpdateAlias",
+        ] {
+            expected.insert((action, function));
+        }
+    }
+    assert_eq!(grants(RELEASE_ROLE), expected);
+}
+
+#[test]
+fn production_is_released_gradually() {
+    let rule = &translated()["Rules"]["ProdShiftsGradually"];
+    assert_eq!(
+        rule["RuleCondition"],
+        json!({ "Fn::Equals": [{ "Ref": "Stage" }, "prod"] })
+    );
+    assert_eq!(
+        rule["Assertions"][0]["Assert"],
+        json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": "TrafficShift" }, "AllAtOnce"] }] })
+    );
+}
+
 // ---------------------------------------------------------------- the API
 
 #[test]
@@ -214,10 +288,15 @@ fn a_flood_is_throttled_by_the_gateway() {
 #[test]
 fn the_access_log_is_json_and_holds_nothing_a_sender_wrote() {
     let log = &properties(only("AWS::ApiGatewayV2::Stage"))["AccessLogSettings"];
-    let fields: BTreeMap<String, String> =
-        serde_json::from_str(text(&log["Format"])).expect("a flat JSON object");
+    let mut fields: BTreeMap<String, String> =
+        serde_json::from_str(text(&log["Format"]["Fn::Sub"])).expect("a flat JSON object");
 
     assert_eq!(target(&log["DestinationArn"]), "AccessLogs");
+    assert_eq!(
+        fields.remove("stack").as_deref(),
+        Some("${AWS::StackName}"),
+        "the dimension of what is counted"
+    );
     for (name, value) in &fields {
         assert!(
             value.starts_with("$context."),
@@ -233,12 +312,10 @@ fn the_access_log_is_json_and_holds_nothing_a_sender_wrote() {
 
 #[test]
 fn the_queue_hides_a_message_six_times_as_long_as_the_consumer_may_run() {
-    let consumer = target(&event_source()["FunctionName"]);
-
     let hidden = number(&properties("EventsQueue")["VisibilityTimeout"]);
 
     assert!(
-        hidden >= 6 * number(&properties(consumer)["Timeout"]),
+        hidden >= 6 * number(&properties("OrderConsumerFunction")["Timeout"]),
         "{hidden} s"
     );
 }
@@ -248,6 +325,10 @@ fn one_failed_message_does_not_bring_back_its_batch() {
     let source = event_source();
 
     assert_eq!(target(&source["EventSourceArn"]), "EventsQueue");
+    assert_eq!(
+        target(&source["FunctionName"]),
+        "OrderConsumerFunctionAliaslive"
+    );
     assert_eq!(
         source["FunctionResponseTypes"],
         json!(["ReportBatchItemFailures"])
@@ -312,7 +393,11 @@ fn the_relay_runs_every_minute_and_is_never_called_twice_for_one_minute() {
         None,
         "a second stack in the account has a schedule too"
     );
-    assert_eq!(target(&target_of["Arn"]), "WebhookRelayFunction");
+    assert_eq!(target(&target_of["Arn"]), "WebhookRelayFunctionAliaslive");
+    assert_eq!(
+        grants(SCHEDULE_ROLE),
+        [("lambda:InvokeFunction", "${WebhookRelayFunction.Arn}:live")].into()
+    );
     assert_eq!(target(&target_of["RoleArn"]), SCHEDULE_ROLE);
     assert_eq!(target_of["RetryPolicy"]["MaximumRetryAttempts"], 0);
     assert_eq!(
@@ -334,7 +419,9 @@ fn every_statement_is_named_and_allows_plain_actions() {
         for (action, resource) in grants(role) {
             assert!(!action.contains(['*', '?']), "{role}: {action}");
             assert!(
-                resource != "*" || action.starts_with("xray:Put"),
+                resource != "*"
+                    || action.starts_with("xray:Put")
+                    || action == "cloudwatch:DescribeAlarms",
                 "{role}: {action} on everything"
             );
         }
@@ -342,15 +429,17 @@ fn every_statement_is_named_and_allows_plain_actions() {
 }
 
 #[test]
-fn only_lambda_may_take_the_roles_and_only_a_schedule_of_this_account_its_own() {
+fn only_lambda_may_take_the_roles_and_only_a_schedule_of_this_account_and_a_release_their_own() {
     for role in names("AWS::IAM::Role") {
         let trust = list(&properties(role)["AssumeRolePolicyDocument"]["Statement"]);
-        let service = if role == SCHEDULE_ROLE {
-            let own_account = json!({ "aws:SourceAccount": { "Ref": "AWS::AccountId" } });
-            assert_eq!(trust[0]["Condition"]["StringEquals"], own_account);
-            "scheduler.amazonaws.com"
-        } else {
-            "lambda.amazonaws.com"
+        let service = match role {
+            SCHEDULE_ROLE => {
+                let own_account = json!({ "aws:SourceAccount": { "Ref": "AWS::AccountId" } });
+                assert_eq!(trust[0]["Condition"]["StringEquals"], own_account);
+                "scheduler.amazonaws.com"
+            }
+            RELEASE_ROLE => "codedeploy.amazonaws.com",
+            _ => "lambda.amazonaws.com",
         };
 
         assert_eq!(trust.len(), 1, "{role}");
@@ -435,10 +524,6 @@ fn the_relay_reads_the_index_updates_records_and_sends_and_can_do_nothing_else()
         ("xray:PutTraceSegments", "*"),
     ];
     assert_eq!(grants("WebhookRelayRole"), expected.into());
-    assert_eq!(
-        grants(SCHEDULE_ROLE),
-        [("lambda:InvokeFunction", "WebhookRelayFunction")].into()
-    );
 }
 
 // ---------------------------------------------------------------- data
@@ -623,8 +708,8 @@ fn routes() -> Vec<Route> {
                 .split_once("functions/${")
                 .expect("a function in the URI");
             let (function, _) = uri
-                .split_once(".Arn}")
-                .expect("the function's ARN in the URI");
+                .split_once("Aliaslive}")
+                .expect("the function's alias in the URI");
             routes.push(Route {
                 path,
                 method,
@@ -645,8 +730,13 @@ fn statements(role: &str) -> impl Iterator<Item = &'static Value> {
 fn grants(role: &str) -> BTreeSet<(&'static str, &'static str)> {
     statements(role)
         .flat_map(|statement| {
-            let resource = target(&statement["Resource"]);
-            one_or_many(&statement["Action"]).map(move |action| (action, resource))
+            let resources = &statement["Resource"];
+            let resources = resources
+                .as_array()
+                .map_or(std::slice::from_ref(resources), Vec::as_slice);
+            resources.iter().flat_map(|resource| {
+                one_or_many(&statement["Action"]).map(|action| (action, target(resource)))
+            })
         })
         .collect()
 }

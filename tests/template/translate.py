@@ -40,6 +40,8 @@ def translate(source, overrides):
         if resource["Type"] == "AWS::Serverless::Function":
             # `sam package` would upload the code and put its address here.
             resource["Properties"]["CodeUri"] = "s3://bucket/key.zip"
+        if resource["Type"] == "AWS::Serverless::Application":
+            resource["Properties"]["Location"] = "https://s3.us-east-1.amazonaws.com/bucket/key.yaml"
 
     return transform(template, parameters | overrides, NoManagedPolicies())
 

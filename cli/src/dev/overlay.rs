@@ -26,6 +26,11 @@ pub(crate) enum Change {
     /// Whoever may do `sqs:SendMessage` may also do `sqs:SendMessageBatch`: AWS asks for the first for both, MiniStack
     /// for an action of the call's own name. Only where policies are enforced.
     BatchesAreSends,
+    /// The application in `operations.yaml` is not there: `sam package` would have to upload it first, and nobody is called
+    /// because of a local stack.
+    NobodyWatches,
+    /// Functions have no alias and no gradual release: MiniStack has no CodeDeploy, and here a new version is called at once.
+    NobodyReleases,
     /// Each function has the variable that makes MiniStack hand its calls to `cargo lambda watch`. Only where the
     /// functions are watched.
     CallsGoToWatch,
@@ -55,12 +60,14 @@ pub(crate) fn apply(
 
 impl Change {
     /// All of them.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::CodeWhereItWasUploaded,
         Self::ConcurrencyAsNumber,
         Self::RoutesAsResources,
         Self::NoNullCondition,
         Self::BatchesAreSends,
+        Self::NobodyWatches,
+        Self::NobodyReleases,
         Self::CallsGoToWatch,
     ];
 
@@ -74,6 +81,8 @@ impl Change {
             Self::NoNullCondition if surroundings.enforce_iam => no_null_condition(template),
             Self::BatchesAreSends if surroundings.enforce_iam => batches_are_sends(template),
             Self::NoNullCondition | Self::BatchesAreSends => Ok(()),
+            Self::NobodyWatches => nobody_watches(template),
+            Self::NobodyReleases => nobody_releases(template),
             Self::CallsGoToWatch => match surroundings.watch_port {
                 Some(port) => calls_go_to_watch(template, port),
                 None => Ok(()),
@@ -180,6 +189,22 @@ fn batches_are_sends(template: &mut Value) -> Result<(), TemplateError> {
             all.push(json!("sqs:SendMessageBatch"));
             *actions = Value::Array(all);
         }
+    }
+    Ok(())
+}
+
+fn nobody_watches(template: &mut Value) -> Result<(), TemplateError> {
+    object(template, &["Resources"])?
+        .retain(|_, resource| !is(resource, "AWS::Serverless::Application"));
+    Ok(())
+}
+
+fn nobody_releases(template: &mut Value) -> Result<(), TemplateError> {
+    object(template, &["Globals", "Function"])?.remove("AutoPublishAlias");
+    for Function { logical_id, .. } in template::functions(template)? {
+        let properties = object(template, &["Resources", &logical_id, "Properties"])?;
+        properties.remove("AutoPublishAliasAllProperties");
+        properties.remove("DeploymentPreference");
     }
     Ok(())
 }
@@ -333,42 +358,72 @@ mod tests {
             &before,
             &after,
             &expect![[r#"
+                /Globals/Function/AutoPublishAlias
+                    - "live"
+                    + nothing
                 /Globals/Function/CodeUri
                     - "."
+                    + nothing
+                /Resources/ArmadaWebhookFunction/Properties/AutoPublishAliasAllProperties
+                    - true
                     + nothing
                 /Resources/ArmadaWebhookFunction/Properties/CodeUri
                     - nothing
                     + "s3://code/armada-webhook"
+                /Resources/ArmadaWebhookFunction/Properties/DeploymentPreference
+                    - {"Alarms":[{"Ref":"ArmadaWebhookErrors"},{"Ref":"ServerErrors"}],"Role":{"Fn::GetAtt":["ReleaseRole","Arn"]},"Type":{"Ref":"TrafficShift"}}
+                    + nothing
                 /Resources/ArmadaWebhookFunctionWebhookIntegration
                     - nothing
                     + {"Properties":{"ApiId":{"Ref":"WebhooksApi"},"IntegrationType":"AWS_PROXY","IntegrationUri":{"Fn::GetAtt":["ArmadaWebhookFunction","Arn"]},"PayloadFormatVersion":"2.0","TimeoutInMillis":9000},"Type":"AWS::ApiGatewayV2::Integration"}
                 /Resources/ArmadaWebhookFunctionWebhookRoute
                     - nothing
                     + {"Properties":{"ApiId":{"Ref":"WebhooksApi"},"RouteKey":"POST /webhooks/armada","Target":{"Fn::Sub":"integrations/${ArmadaWebhookFunctionWebhookIntegration}"}},"Type":"AWS::ApiGatewayV2::Route"}
+                /Resources/Operations
+                    - {"Properties":{"Location":"operations.yaml","Parameters":{"AccessLogs":{"Ref":"AccessLogs"},"ApiId":{"Ref":"WebhooksApi"},"ArmadaSilentHours":{"Ref":"ArmadaSilentHours"},"ArmadaWebhookErrors":{"Ref":"ArmadaWebhookErrors"},"ArmadaWebhookFunction":{"Ref":"ArmadaWebhookFunction"},"ArmadaWebhookLogs":{"Ref":"ArmadaWebhookLogs"},"DeadLetterQueue":{"Fn::GetAtt":["DeadLetterQueue","QueueName"]},"EventsQueue":{"Fn::GetAtt":["EventsQueue","QueueName"]},"OrderConsumerErrors":{"Ref":"OrderConsumerErrors"},"OrderConsumerFunction":{"Ref":"OrderConsumerFunction"},"OrdersTable":{"Ref":"OrdersTable"},"PageTopic":{"Ref":"PageTopic"},"ServerErrors":{"Ref":"ServerErrors"},"ShipdaySilentHours":{"Ref":"ShipdaySilentHours"},"ShipdayWebhookErrors":{"Ref":"ShipdayWebhookErrors"},"ShipdayWebhookFunction":{"Ref":"ShipdayWebhookFunction"},"ShipdayWebhookLogs":{"Ref":"ShipdayWebhookLogs"},"StackName":{"Ref":"AWS::StackName"},"TicketTopic":{"Ref":"TicketTopic"},"WebhookRelayFunction":{"Ref":"WebhookRelayFunction"},"WebhooksTable":{"Ref":"WebhooksTable"}}},"Type":"AWS::Serverless::Application"}
+                    + nothing
+                /Resources/OrderConsumerFunction/Properties/AutoPublishAliasAllProperties
+                    - true
+                    + nothing
                 /Resources/OrderConsumerFunction/Properties/CodeUri
                     - nothing
                     + "s3://code/order-consumer"
+                /Resources/OrderConsumerFunction/Properties/DeploymentPreference
+                    - {"Alarms":[{"Ref":"OrderConsumerErrors"}],"Role":{"Fn::GetAtt":["ReleaseRole","Arn"]},"Type":{"Ref":"TrafficShift"}}
+                    + nothing
                 /Resources/OrderConsumerFunction/Properties/Events/Batch/Properties/ScalingConfig/MaximumConcurrency
                     - {"Ref":"ConsumerConcurrency"}
                     + 20
+                /Resources/ShipdayWebhookFunction/Properties/AutoPublishAliasAllProperties
+                    - true
+                    + nothing
                 /Resources/ShipdayWebhookFunction/Properties/CodeUri
                     - nothing
                     + "s3://code/shipday-webhook"
+                /Resources/ShipdayWebhookFunction/Properties/DeploymentPreference
+                    - {"Alarms":[{"Ref":"ShipdayWebhookErrors"},{"Ref":"ServerErrors"}],"Role":{"Fn::GetAtt":["ReleaseRole","Arn"]},"Type":{"Ref":"TrafficShift"}}
+                    + nothing
                 /Resources/ShipdayWebhookFunctionWebhookIntegration
                     - nothing
                     + {"Properties":{"ApiId":{"Ref":"WebhooksApi"},"IntegrationType":"AWS_PROXY","IntegrationUri":{"Fn::GetAtt":["ShipdayWebhookFunction","Arn"]},"PayloadFormatVersion":"2.0","TimeoutInMillis":9000},"Type":"AWS::ApiGatewayV2::Integration"}
                 /Resources/ShipdayWebhookFunctionWebhookRoute
                     - nothing
                     + {"Properties":{"ApiId":{"Ref":"WebhooksApi"},"RouteKey":"POST /webhooks/shipday","Target":{"Fn::Sub":"integrations/${ShipdayWebhookFunctionWebhookIntegration}"}},"Type":"AWS::ApiGatewayV2::Route"}
+                /Resources/WebhookRelayFunction/Properties/AutoPublishAliasAllProperties
+                    - true
+                    + nothing
                 /Resources/WebhookRelayFunction/Properties/CodeUri
                     - nothing
                     + "s3://code/webhook-relay"
+                /Resources/WebhookRelayFunction/Properties/DeploymentPreference
+                    - {"Alarms":[{"Ref":"WebhookRelayErrors"}],"Role":{"Fn::GetAtt":["ReleaseRole","Arn"]},"Type":{"Ref":"TrafficShift"}}
+                    + nothing
             "#]],
         );
     }
 
     #[test]
-    fn no_resource_disappears_or_changes_its_type() {
+    fn no_resource_but_what_watches_disappears_or_changes_its_type() {
         let types = |template: &Value| -> BTreeSet<(String, String)> {
             let resources = template["Resources"].as_object().unwrap();
             resources
@@ -383,7 +438,10 @@ mod tests {
         };
 
         let before = real_template();
-        assert!(types(&changed(&before, &everything)).is_superset(&types(&before)));
+        let after = types(&changed(&before, &everything));
+        let gone: Vec<_> = types(&before).difference(&after).cloned().collect();
+        let watches = json!("AWS::Serverless::Application").to_string();
+        assert_eq!(gone, [("Operations".to_owned(), watches)]);
     }
 
     #[test]
