@@ -14,6 +14,7 @@
 mod bootstraps;
 mod caller;
 mod faults;
+mod permissions;
 mod proxy;
 mod relay;
 mod repair;
@@ -104,7 +105,7 @@ impl Stacks {
 fn all(stacks: &Arc<Stacks>) -> Vec<Trial> {
     // The schedule's own test waits for a minute, so it begins first, and those that wait for it come last.
     let first = [relay::SCHEDULED, bootstraps::TESTS, webhooks::TESTS];
-    let faulty = [faults::TESTS, storm::TESTS];
+    let faulty = [faults::TESTS, permissions::TESTS, storm::TESTS];
     let last = [relay::TESTS, repair::TESTS];
     let trials = |tests: &[&[(&'static str, Test)]], run: fn(&Stacks, Test)| {
         let trial = |(name, test): &(&'static str, Test)| {

@@ -3,6 +3,7 @@
 //! It knows which process makes a call, so that a function can be killed between any two of its calls, and reads
 //! what the call is about, so that a fault hits one test's webhook and nothing else.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -110,6 +111,19 @@ struct Rules {
     standing: Vec<Rule>,
     /// What happens to calls that no rule is about.
     random: Option<RandomFaults>,
+    /// Who called what, since it was last forgotten.
+    carried_out: BTreeSet<CarriedOut>,
+}
+
+/// A call that the service answered.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CarriedOut {
+    /// The function's binary.
+    pub(crate) by: &'static str,
+    /// The service's operation.
+    pub(crate) operation: String,
+    /// Whether the function's role does not allow it.
+    pub(crate) is_denied: bool,
 }
 
 #[derive(Debug)]
@@ -256,6 +270,16 @@ impl Proxy {
         kinds.zip(faults.injected).collect()
     }
 
+    /// What the functions called since [`Proxy::forget_carried_out`].
+    pub(crate) fn carried_out(&self) -> BTreeSet<CarriedOut> {
+        self.0.rules.lock().unwrap().carried_out.clone()
+    }
+
+    /// Begins anew with what is kept of calls.
+    pub(crate) fn forget_carried_out(&self) {
+        self.0.rules.lock().unwrap().carried_out.clear();
+    }
+
     async fn serve(self, connection: TcpStream, peer: SocketAddr) {
         // A connection that this end gives up is reset, not closed in order.
         connection.set_zero_linger().unwrap();
@@ -291,7 +315,9 @@ impl Proxy {
                 .decide(caller, operation, &text)
         };
 
-        let carry_out = self.carry_out(Request::from_parts(head, Full::new(body)));
+        let operation = operation.to_owned();
+        let request = Request::from_parts(head, Full::new(body));
+        let carry_out = self.carry_out(request, caller.binary, operation);
         match fault {
             Fault::None => carry_out.await,
             Fault::AnswerLost => {
@@ -320,14 +346,23 @@ impl Proxy {
     async fn carry_out(
         &self,
         mut request: Request<Full<Bytes>>,
+        by: &'static str,
+        operation: String,
     ) -> Result<Response<Full<Bytes>>, Unanswered> {
         let upstream = self.0.upstream.get().expect("the services run");
         *request.uri_mut() = format!("{upstream}{}", request.uri()).parse().unwrap();
         let (head, body) = self.0.client.request(request).await?.into_parts();
-        Ok(Response::from_parts(
-            head,
-            Full::new(body.collect().await?.to_bytes()),
-        ))
+        let body = body.collect().await?.to_bytes();
+        let is_denied = !head.status.is_success() && contains(&body, b"AccessDenied");
+        // A connection that is only opened early asks for nothing.
+        if !operation.is_empty() {
+            self.0.rules.lock().unwrap().carried_out.insert(CarriedOut {
+                by,
+                operation,
+                is_denied,
+            });
+        }
+        Ok(Response::from_parts(head, Full::new(body)))
     }
 }
 
@@ -356,6 +391,10 @@ enum Unanswered {
     Connection(#[from] hyper::Error),
     #[error(transparent)]
     Upstream(#[from] hyper_util::client::legacy::Error),
+}
+
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|part| part == word)
 }
 
 /// An error as both services write it.

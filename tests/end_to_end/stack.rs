@@ -247,16 +247,28 @@ impl Stack {
     pub(crate) fn run_relay(&self) -> Value {
         let _turn = self.no_run_but_the_schedules();
         let name = self.output("WebhookRelayFunctionName");
+        let path = format!("/2015-03-31/functions/{name}/invocations");
+        serde_json::from_str(&self.ask("lambda", &path, "{}")).unwrap()
+    }
+
+    /// Asks a service for which there is no client here, as the owner of the account.
+    pub(crate) fn ask(&self, service: &str, path: &str, body: &str) -> String {
         let address = WebhookAddress {
-            url: format!("{}/2015-03-31/functions/{name}/invocations", self.endpoint),
+            url: format!("{}{path}", self.endpoint),
             host: None,
         };
         // Says which service is meant and who asks; signatures are not checked.
-        let authorization = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request, \
-                             SignedHeaders=host, Signature=0";
-        let answer = hookctl::post(&address, &[("authorization", authorization)], b"{}").unwrap();
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, \
+             SignedHeaders=host, Signature=0"
+        );
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ];
+        let answer = hookctl::post(&address, &headers, body.as_bytes()).unwrap();
         assert_eq!(answer.status, 200, "{}", answer.body);
-        serde_json::from_str(&answer.body).unwrap()
+        answer.body
     }
 
     /// Lets the time pass after which a merchant's pending records are due.
@@ -342,6 +354,15 @@ impl Stack {
             .message_body(body)
             .message_group_id(group);
         self.wait_for(send.send()).unwrap();
+    }
+
+    /// Takes everything out of the dead-letter queue.
+    pub(crate) fn forget_dead_letters(&self) {
+        let purge = self
+            .sqs
+            .purge_queue()
+            .queue_url(self.output("DeadLetterQueueUrl"));
+        self.wait_for(purge.send()).unwrap();
     }
 
     /// Makes the body of a record unreadable.
