@@ -66,18 +66,55 @@ pub fn post(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Result<HttpAnswer, HttpError> {
-    let host = address.host.as_deref().map(|host| ("host", host));
-    let all: Vec<_> = headers.iter().copied().chain(host).collect();
-    request("POST", &address.url, &all, body, TIMEOUT)
+    Connections::to(address.clone(), 1).post(headers, body)
 }
 
-/// Sends a request. Blocks the thread.
+/// Connections to one address that stay open from one webhook to the next.
+#[derive(Clone, Debug)]
+pub(crate) struct Connections {
+    agent: Agent,
+    address: WebhookAddress,
+}
+
+impl Connections {
+    /// So many connections at most stay open. None is made yet.
+    pub(crate) fn to(address: WebhookAddress, at_most: usize) -> Self {
+        Self {
+            agent: agent(&address.url, TIMEOUT, at_most),
+            address,
+        }
+    }
+
+    /// Posts `body`, waiting up to 30 seconds. Blocks the thread.
+    pub(crate) fn post(
+        &self,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<HttpAnswer, HttpError> {
+        let WebhookAddress { url, host } = &self.address;
+        let host = host.as_deref().map(|host| ("host", host));
+        let all: Vec<_> = headers.iter().copied().chain(host).collect();
+        request_over(&self.agent, "POST", url, &all, body)
+    }
+}
+
+/// Sends a request over a connection of its own. Blocks the thread.
 pub(crate) fn request(
     method: &str,
     url: &str,
     headers: &[(&str, &str)],
     body: &[u8],
     timeout: Duration,
+) -> Result<HttpAnswer, HttpError> {
+    request_over(&agent(url, timeout, 1), method, url, headers, body)
+}
+
+fn request_over(
+    agent: &Agent,
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
 ) -> Result<HttpAnswer, HttpError> {
     let unsendable = |source: ureq::Error| HttpError::Unsendable {
         url: url.to_owned(),
@@ -95,12 +132,10 @@ pub(crate) fn request(
     let request = builder
         .body(body)
         .map_err(|error| unsendable(error.into()))?;
-    let mut answer = agent(url, timeout)
-        .run(request)
-        .map_err(|error| match error {
-            ureq::Error::BadUri(_) | ureq::Error::Http(_) => unsendable(error),
-            _ => no_answer(error),
-        })?;
+    let mut answer = agent.run(request).map_err(|error| match error {
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => unsendable(error),
+        _ => no_answer(error),
+    })?;
     let bytes = answer.body_mut().read_to_vec().map_err(no_answer)?;
     Ok(HttpAnswer {
         status: answer.status().as_u16(),
@@ -108,9 +143,11 @@ pub(crate) fn request(
     })
 }
 
-fn agent(url: &str, timeout: Duration) -> Agent {
+fn agent(url: &str, timeout: Duration, connections: usize) -> Agent {
     let config = Agent::config_builder()
         .timeout_global(Some(timeout))
+        .max_idle_connections(connections)
+        .max_idle_connections_per_host(connections)
         // An answer is an answer, and a provider follows no redirect either.
         .http_status_as_error(false)
         .max_redirects(0)

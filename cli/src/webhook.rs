@@ -2,7 +2,7 @@
 
 use domain::{CredentialDigest, EpochMillis, Headers, Provider, Refusal, Topic, WebhookId};
 
-use crate::http::{HttpAnswer, HttpError, WebhookAddress, post};
+use crate::http::{Connections, HttpAnswer, HttpError, WebhookAddress};
 use crate::moment;
 
 /// What an Armada webhook proves itself with.
@@ -109,12 +109,17 @@ impl Webhook {
 
     /// Sends it. Blocks the thread.
     pub(crate) fn send(&self, address: &WebhookAddress) -> Result<HttpAnswer, HttpError> {
+        self.send_over(&Connections::to(address.clone(), 1))
+    }
+
+    /// Sends it over connections that stay open. Blocks the thread.
+    pub(crate) fn send_over(&self, connections: &Connections) -> Result<HttpAnswer, HttpError> {
         let headers: Vec<_> = self
             .headers
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
-        post(address, &headers, &self.body)
+        connections.post(&headers, &self.body)
     }
 }
 
