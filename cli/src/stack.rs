@@ -84,7 +84,7 @@ pub(crate) struct Stack {
     name: String,
     outputs: BTreeMap<String, String>,
     config: SdkConfig,
-    /// Where the local stack's services are.
+    /// Where all services are, of a local stack or an emulator's.
     endpoint: Option<String>,
 }
 
@@ -153,6 +153,7 @@ impl Stack {
             },
         })?;
         let outputs = stacks.stacks().iter().flat_map(|stack| stack.outputs());
+        let endpoint = config.endpoint_url().map(str::to_owned);
         Ok(Self {
             name: name.to_owned(),
             outputs: outputs
@@ -161,7 +162,7 @@ impl Stack {
                 })
                 .collect(),
             config,
-            endpoint: None,
+            endpoint,
         })
     }
 
@@ -198,8 +199,8 @@ impl Stack {
     pub(crate) fn webhook_address(&self, provider: Provider) -> Result<WebhookAddress, StackError> {
         let url = self.webhook_url(provider)?;
         Ok(match &self.endpoint {
-            Some(endpoint) => through_endpoint(endpoint, url),
-            None => WebhookAddress {
+            Some(endpoint) if is_local(url) => through_endpoint(endpoint, url),
+            Some(_) | None => WebhookAddress {
                 url: url.to_owned(),
                 host: None,
             },
@@ -263,6 +264,13 @@ pub(crate) const fn url_output(provider: Provider) -> &'static str {
     }
 }
 
+/// Whether a URL's host is one below `localhost`, as an emulator makes them up.
+fn is_local(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.split(['/', ':']).next().unwrap_or_default();
+    host.ends_with(".localhost")
+}
+
 /// How a URL of a local API is reached: at the local endpoint, with the URL's own host as a header.
 pub(crate) fn through_endpoint(endpoint: &str, url: &str) -> WebhookAddress {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
@@ -276,6 +284,20 @@ pub(crate) fn through_endpoint(endpoint: &str, url: &str) -> WebhookAddress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_name_below_localhost_is_local() {
+        for (url, local) in [
+            ("http://ab.execute-api.localhost:4566/webhooks/armada", true),
+            (
+                "https://ab.execute-api.us-east-1.amazonaws.com/webhooks/armada",
+                false,
+            ),
+            ("https://example.com/a.localhost", false),
+        ] {
+            assert_eq!(is_local(url), local, "{url}");
+        }
+    }
 
     #[test]
     fn a_local_url_is_reached_at_the_endpoint() {
