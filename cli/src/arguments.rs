@@ -1,6 +1,7 @@
 //! The command line.
 
 mod repair;
+mod simulate;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ pub(crate) use repair::{
     Close, DeadLetters, Filters, List, Reading, Redrive, Refold, Replay, ShowDeadLetters,
     ShowWebhook, Webhook,
 };
+pub(crate) use simulate::Simulate;
 
 /// Over the options that every command has.
 const GLOBAL: &str = "Options of every command";
@@ -79,6 +81,9 @@ pub(crate) enum Command {
     /// Send a sample, or a file, as a provider would
     #[command(subcommand)]
     Send(Send),
+    /// Play both providers: whole orders, with what goes wrong on the way, and check what comes of them
+    #[command(after_long_help = simulate::SIMULATES)]
+    Simulate(Simulate),
 }
 
 #[derive(Debug, Subcommand)]
@@ -301,6 +306,10 @@ mod tests {
             "hookctl dlq redrive --yes --limit 5",
             "hookctl send armada dispatched --topic order.updated --id wh_1",
             "hookctl send shipday ORDER_PIKEDUP --token t --url https://example.com/webhooks/shipday",
+            "hookctl simulate",
+            "hookctl simulate --orders 10000 --rate 500 --connections 64 --seed 7 --provider armada --timeout 5",
+            "hookctl simulate --merchant m --app-id a --installation-id i --url-key k --token t --json",
+            "hookctl simulate --duplicates 0 --retries 1 --reordered 100 --late 2 --corrupt 3 --forged 4 --window 60",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line));
         }
@@ -373,6 +382,15 @@ mod tests {
                 "hookctl send shipday ORDER_PIKEDUP --topic t",
                 "Shipday has no topics",
             ),
+            ("hookctl simulate --orders 0", "nothing to do"),
+            (
+                "hookctl simulate --orders 10000000",
+                "more than Shipday ids have room for",
+            ),
+            ("hookctl simulate --rate 0", "it would never end"),
+            ("hookctl simulate --duplicates 101", "more than all"),
+            ("hookctl simulate --seed x", "a seed is a number"),
+            ("hookctl simulate --app-id a", "half a credential"),
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{why}");
         }

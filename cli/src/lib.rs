@@ -1,6 +1,6 @@
 //! `hookctl`: runs the local stack, plays the providers, operates installations, repairs webhooks and orders.
 //!
-//! The binary is [`run`]. The end-to-end tests use the rest: [`dev::LocalStack`] and [`post`].
+//! The binary is [`run`]. The tests use the rest: [`dev::LocalStack`], [`simulate::Plan`] and [`post`].
 //!
 //! It decides nothing about webhooks: who a sender is, what a webhook means and where an order stands come from
 //! `domain` and `providers`, what is stored from `aws`.
@@ -24,6 +24,7 @@ mod scan;
 mod sdk;
 mod secrets;
 mod send;
+pub mod simulate;
 mod stack;
 mod table;
 mod webhook;
@@ -43,6 +44,7 @@ use records::RecordError;
 use refold::RefoldError;
 use samples::SampleError;
 use send::SendError;
+use simulate::SimulateError;
 use stack::StackError;
 
 pub use http::{HttpAnswer, HttpError, WebhookAddress, post};
@@ -77,6 +79,7 @@ pub fn run() -> ExitCode {
             Command::Webhook(command) => records::run(command, &global.stack, output).await?,
             Command::Dlq(command) => dead_letters::run(command, &global.stack, output).await?,
             Command::Send(command) => send::run(command, &global.stack, output).await?,
+            Command::Simulate(options) => simulate::run(&options, &global.stack, output).await?,
         }
         Ok::<_, CommandError>(())
     });
@@ -134,6 +137,8 @@ enum CommandError {
     DeadLetter(#[from] DeadLetterError),
     #[error(transparent)]
     Send(#[from] SendError),
+    #[error(transparent)]
+    Simulate(#[from] SimulateError),
 }
 
 impl CommandError {
@@ -154,7 +159,8 @@ impl CommandError {
             | Self::Refold(RefoldError::Stack(error))
             | Self::Record(RecordError::Stack(error))
             | Self::DeadLetter(DeadLetterError::Stack(error))
-            | Self::Send(SendError::Stack(error)) => stack_failure(error),
+            | Self::Send(SendError::Stack(error))
+            | Self::Simulate(SimulateError::Stack(error)) => stack_failure(error),
             Self::Send(SendError::Sample(SampleError::NotFound { .. })) => Failure::NotFound,
             Self::Send(SendError::Http(HttpError::NoAnswer { .. })) => Failure::NotRunning,
             Self::Installation(_)
@@ -162,7 +168,8 @@ impl CommandError {
             | Self::Refold(_)
             | Self::Record(_)
             | Self::DeadLetter(_)
-            | Self::Send(_) => Failure::Failed,
+            | Self::Send(_)
+            | Self::Simulate(_) => Failure::Failed,
         }
     }
 }
@@ -237,6 +244,10 @@ mod tests {
                 Failure::NotRunning,
             ),
             (CommandError::Dev(DevError::NoPython), Failure::Failed),
+            (
+                CommandError::Simulate(SimulateError::Stack(no_stack())),
+                Failure::NotRunning,
+            ),
         ] {
             assert_eq!(error.failure(), failure, "{error}");
         }

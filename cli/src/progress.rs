@@ -18,13 +18,22 @@ pub(crate) struct Progress {
 impl Progress {
     /// A bar for about so many steps. There is none for a program that reads the output.
     pub(crate) fn new(output: Output, about: u64) -> Self {
+        let template = "{bar:30} {human_pos} of about {human_len} looked at, {elapsed}";
+        Self::with_template(output, about, template)
+    }
+
+    /// A bar with words beside it, see [`Self::say`]; what does not fit on the line is left out.
+    pub(crate) fn in_words(output: Output, steps: u64) -> Self {
+        Self::with_template(output, steps, "{bar:10} {wide_msg}")
+    }
+
+    fn with_template(output: Output, about: u64, template: &str) -> Self {
         let target = if output.is_for_people() && std::io::stderr().is_terminal() {
             ProgressDrawTarget::stderr()
         } else {
             ProgressDrawTarget::hidden()
         };
         let bar = ProgressBar::with_draw_target(Some(about), target);
-        let template = "{bar:30} {human_pos} of about {human_len} looked at, {elapsed}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
@@ -35,6 +44,12 @@ impl Progress {
     pub(crate) fn none(output: Output) -> Self {
         let bar = ProgressBar::hidden();
         Self { bar, output }
+    }
+
+    /// So many steps in all, and in words how far that is.
+    pub(crate) fn say(&self, steps: u64, words: impl Display) {
+        self.bar.set_message(words.to_string());
+        self.bar.set_position(steps);
     }
 
     /// So many steps more.

@@ -37,6 +37,15 @@ pub(crate) fn nonce() -> Result<String, NoRandomness> {
     draw(LETTERS_AND_DIGITS, 16)
 }
 
+/// A seed for a simulation.
+pub(crate) fn seed() -> Result<u32, NoRandomness> {
+    let bytes = random_bytes()?;
+    Ok(bytes
+        .iter()
+        .take(4)
+        .fold(0, |seed, byte| seed << 8 | u32::from(*byte)))
+}
+
 fn draw(alphabet: &[u8], length: usize) -> Result<String, NoRandomness> {
     let mut text = String::with_capacity(length);
     while text.len() < length {
