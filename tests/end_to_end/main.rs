@@ -18,6 +18,7 @@ mod permissions;
 mod proxy;
 mod relay;
 mod repair;
+mod simulate;
 mod stack;
 mod storm;
 mod webhooks;
@@ -104,7 +105,12 @@ impl Stacks {
 /// Every test of this binary.
 fn all(stacks: &Arc<Stacks>) -> Vec<Trial> {
     // The schedule's own test waits for a minute, so it begins first, and those that wait for it come last.
-    let first = [relay::SCHEDULED, bootstraps::TESTS, webhooks::TESTS];
+    let first = [
+        relay::SCHEDULED,
+        bootstraps::TESTS,
+        webhooks::TESTS,
+        simulate::TESTS,
+    ];
     let faulty = [faults::TESTS, permissions::TESTS, storm::TESTS];
     let last = [relay::TESTS, repair::TESTS];
     let trials = |tests: &[&[(&'static str, Test)]], run: fn(&Stacks, Test)| {

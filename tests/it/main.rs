@@ -27,6 +27,8 @@ mod readings;
 mod relay;
 mod repair;
 mod shipday_quirks;
+#[cfg(feature = "end-to-end")]
+mod simulate;
 mod strict_concurrency;
 mod strict_dynamodb;
 mod strict_model;
