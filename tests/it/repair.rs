@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use aws::{
-    OrdersTable, Page, Part, Position, RecordChange, Segment, StoredWebhook, WebhookFilter,
-    WebhookParts, WebhooksTable,
+    Consistency, OrdersTable, Page, Part, Position, RecordChange, Segment, StoredWebhook,
+    WebhookFilter, WebhookParts, WebhooksTable,
 };
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -257,6 +257,75 @@ async fn a_message_that_comes_after_a_dismissal_does_not_bring_the_record_back()
     assert_eq!(stored.unwrap().state, Some(RecordState::Dismissed));
 }
 
+#[tokio::test]
+async fn a_record_is_erased_in_the_state_and_with_the_body_that_were_seen_and_never_otherwise() {
+    for state in RecordState::ALL {
+        let (database, table, record) = table_with(state).await;
+        let (key, digest) = (record.webhook_pk.as_str(), &record.body_sha256);
+        let before = database.item(key).await;
+
+        for seen in RecordState::ALL.into_iter().filter(|seen| *seen != state) {
+            let erased = table.erase(key, seen, digest).await.unwrap();
+            assert_eq!(erased, RecordChange::NotAsSeen, "{seen:?}, is {state:?}");
+        }
+        let other = BodySha256::of(b"another body");
+        let erased = table.erase(key, state, &other).await.unwrap();
+        assert_eq!(erased, RecordChange::NotAsSeen, "{state:?}");
+        assert_eq!(database.item(key).await, before, "{state:?}");
+
+        // The second time as a client does whose answer was lost.
+        for _ in 0..2 {
+            let erased = table.erase(key, state, digest).await.unwrap();
+            assert_eq!(erased, RecordChange::Made, "{state:?}");
+        }
+        assert!(database.item(key).await.is_empty());
+        assert!(database.pending().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_was_saved_since_it_was_seen_is_left_whole() {
+    let database = Database::start().await;
+    let (table, order) = (database.orders(), order_key(Provider::Shipday, "7"));
+    let entries = entries().await;
+    let state = fold(adapter(Provider::Shipday), entries.clone()).state;
+    for entry in &entries {
+        table.put_entry(&order, entry).await.unwrap();
+    }
+    table.save(&order, &state).await.unwrap();
+    let seen = table.items(&order).await.unwrap();
+    table.save(&order, &state).await.unwrap();
+
+    let erased = table.erase(&order, &seen).await.unwrap();
+
+    assert_eq!(erased, RecordChange::NotAsSeen);
+    assert_eq!(table.read(&order).await.unwrap().entries, entries);
+    let seen = table.items(&order).await.unwrap();
+    assert_eq!((seen.revision, seen.entries.len()), (Some(2), 3));
+    for _ in 0..2 {
+        let erased = table.erase(&order, &seen).await.unwrap();
+        assert_eq!(erased, RecordChange::Made);
+    }
+    assert!(table.items(&order).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_entry_is_found_by_its_identity_alone() {
+    let database = Database::start().await;
+    let (table, order) = (database.orders(), order_key(Provider::Shipday, "7"));
+    let entries = entries().await;
+    for entry in &entries[1..] {
+        table.put_entry(&order, entry).await.unwrap();
+    }
+    for consistency in [Consistency::Eventual, Consistency::Strong] {
+        for (n, entry) in entries.iter().enumerate() {
+            let sort_key = entry.sort_key(Provider::Shipday);
+            let found = table.has_entry(&order, &sort_key, consistency).await;
+            assert_eq!(found.unwrap(), n > 0, "{sort_key}");
+        }
+    }
+}
+
 // ---------------------------------------------------------------- looking
 
 /// A hundred records of two merchants and providers, in all states, one minute apart.
@@ -378,12 +447,24 @@ async fn a_filter_finds_what_it_says_and_nothing_else() {
         keys(&table, &by_time).await,
         expected(&|n, _, _| (20..30).contains(&n))
     );
+    let of_an_order = |order: &str| WebhookFilter {
+        order: OrderKey::parse(order).ok(),
+        ..WebhookFilter::default()
+    };
+    let all_there_are = expected(&|_, _, _| true);
+    assert_eq!(
+        keys(&table, &of_an_order("demo-merchant#armada#A1")).await,
+        all_there_are
+    );
+    let another = of_an_order("demo-merchant#armada#A10");
+    assert_eq!(keys(&table, &another).await, [] as [&str; 0]);
     let by_all = WebhookFilter {
         states: vec![RecordState::Unmapped],
         merchant_id: MerchantId::parse("shop-1").ok(),
         provider: Some(Provider::Armada),
         since: minute(20),
         until: minute(80),
+        order: order_key(Provider::Armada, "A1").into(),
     };
     let found = keys(&table, &by_all).await;
     assert!(!found.is_empty());

@@ -254,6 +254,7 @@ impl Filters {
             provider: self.provider,
             since: self.since,
             until: self.until,
+            order: None,
         }
     }
 

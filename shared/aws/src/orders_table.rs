@@ -1,5 +1,7 @@
 //! The `orders` table: an order's state and its timeline under one partition key.
 
+mod repair;
+
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
@@ -15,6 +17,8 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{damaged, port_error};
 use crate::scan::{Page, Part, approximate_count, page, scan};
+
+pub use repair::{Consistency, OrderItems};
 
 /// The sort key of the state. It sorts behind every `event#…`.
 const STATE: &str = "state";

@@ -1,4 +1,4 @@
-//! What only operators do with the `webhooks` table: look for records, make one pending again, dismiss one.
+//! What only operators do with the `webhooks` table: look for records, make one pending again, dismiss one, erase one.
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -9,6 +9,7 @@ use domain::{
 };
 
 use super::{Item, WebhooksTable, count, number, read, string, text, time};
+use crate::erasure::erased;
 use crate::error::port_error;
 use crate::scan::{Page, Part, approximate_count, page, scan};
 
@@ -65,6 +66,9 @@ pub struct WebhookFilter {
     pub since: Option<EpochMillis>,
     /// Received before this time.
     pub until: Option<EpochMillis>,
+    /// Of this order; also those of its merchant and provider that name no order, because theirs could not be read
+    /// when they came.
+    pub order: Option<OrderKey>,
 }
 
 /// What a conditional change found.
@@ -141,6 +145,23 @@ impl WebhooksTable {
         for (condition, name, value) in others.into_iter().flatten() {
             conditions.push(condition.to_owned());
             request = request.expression_attribute_values(name, value);
+        }
+        if let Some(order) = &filter.order {
+            let OrderKey {
+                merchant_id,
+                provider,
+                ..
+            } = order;
+            conditions.push(
+                "(order_key = :order OR (attribute_not_exists(order_key) AND begins_with(pk, :sender)))"
+                    .to_owned(),
+            );
+            request = request
+                .expression_attribute_values(":order", text(&order.to_string()))
+                .expression_attribute_values(
+                    ":sender",
+                    text(&format!("{provider}#{merchant_id}#")),
+                );
         }
         if parts == WebhookParts::Summary {
             request = request.projection_expression(SUMMARY);
@@ -243,6 +264,31 @@ impl WebhooksTable {
                     && item.get("expires_at") == Some(&number(expires_at.as_seconds()))
             },
         )
+    }
+
+    /// Deletes a record for good if it is in the state and has the body that were seen. One that is gone already is
+    /// as good as deleted.
+    ///
+    /// # Errors
+    /// When the table did not answer; whether it was deleted is then unknown, and deleting it again harmless.
+    pub async fn erase(
+        &self,
+        pk: &str,
+        seen: RecordState,
+        body_sha256: &BodySha256,
+    ) -> Result<RecordChange, PortError> {
+        let delete = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .key("pk", text(pk))
+            // Not the body alone: a record that was made pending meanwhile carries an event again.
+            .condition_expression("#state = :seen AND body_sha256 = :digest")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":seen", text(seen.as_str()))
+            .expression_attribute_values(":digest", text(body_sha256.as_str()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        erased("webhook erasure", delete.send().await)
     }
 }
 
