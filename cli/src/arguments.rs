@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use domain::{CompanyId, EpochMillis, MerchantId, OrderId, Provider, Topic, WebhookId};
 
 use crate::moment;
+use crate::stack::Place;
 
 pub(crate) use repair::Chosen as ChosenWebhooks;
 pub(crate) use repair::{
@@ -59,6 +60,9 @@ pub(crate) struct StackChoice {
     /// The AWS profile to use, instead of AWS_PROFILE
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) profile: Option<String>,
+    /// Instead of any of them; no option of the command line.
+    #[arg(skip)]
+    pub(crate) place: Option<Place>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -192,7 +192,7 @@ impl Letter {
             kind,
             merchant: letter.group.clone(),
             sent_at: letter.sent_at.map(moment::show),
-            age: letter.sent_at.map(|sent| age(now, sent)),
+            age: letter.sent_at.map(|sent| moment::age(now, sent)),
             receive_count: letter.receive_count,
             webhook,
             order,
@@ -204,17 +204,6 @@ fn order_of(record: &WebhookRecord) -> Option<String> {
     let webhook = record.webhook().ok()?;
     let order = adapter(record.provider).read(&webhook).order;
     order.map(|order| order.to_string())
-}
-
-/// In the largest unit that fits.
-fn age(now: EpochMillis, sent: EpochMillis) -> String {
-    let seconds = now.since(sent).as_millis() / 1_000;
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3_600 => format!("{} min", seconds / 60),
-        3_600..86_400 => format!("{} h", seconds / 3_600),
-        86_400.. => format!("{} d", seconds / 86_400),
-    }
 }
 
 /// A line about a dead letter.
@@ -771,24 +760,6 @@ mod tests {
             let both = format!("{line}{}", serde_json::to_string(line).unwrap());
             assert!(!both.contains("amina"));
         }
-    }
-
-    #[test]
-    fn an_age_is_told_in_the_largest_unit_that_fits() {
-        let told = [0, 59, 60, 3_599, 3_600, 86_399, 86_400].map(|seconds| {
-            let sent = EpochMillis::new(1_000_000);
-            age(EpochMillis::new(1_000_000 + seconds * 1_000), sent)
-        });
-
-        assert_eq!(
-            told,
-            ["0 s", "59 s", "1 min", "59 min", "1 h", "23 h", "1 d"]
-        );
-        assert_eq!(
-            age(EpochMillis::new(0), EpochMillis::new(1)),
-            "0 s",
-            "the queue's clock may be ahead"
-        );
     }
 
     #[test]

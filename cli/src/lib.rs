@@ -1,6 +1,7 @@
 //! `hookctl`: runs the local stack, plays the providers, operates installations, repairs webhooks and orders.
 //!
-//! The binary is [`run`]. The tests use the rest: [`dev::LocalStack`], [`simulate::Plan`] and [`post`].
+//! The binary is [`run`]. The tests use the rest: [`dev::LocalStack`] and [`post`] those of a deployed stack, [`run_at`]
+//! those that have tables in their own process, [`simulate::Plan`] those that ask what is sent.
 //!
 //! It decides nothing about webhooks: who a sender is, what a webhook means and where an order stands come from
 //! `domain` and `providers`, what is stored from `aws`.
@@ -34,12 +35,12 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use arguments::{Arguments, Command, Order};
+use arguments::{Arguments, Command, Order, StackChoice};
 use dead_letters::DeadLetterError;
 use dev::DevError;
 use installation::InstallationError;
 use order::OrderError;
-use output::Output;
+use output::{Kept, Output};
 use records::RecordError;
 use refold::RefoldError;
 use samples::SampleError;
@@ -49,6 +50,7 @@ use stack::StackError;
 
 pub use http::{HttpAnswer, HttpError, WebhookAddress, post};
 pub use repository::{RepositoryError, repository_root};
+pub use stack::Place;
 
 /// The `hookctl` command: reads the command line, does what it says, and tells how it went.
 pub fn run() -> ExitCode {
@@ -64,34 +66,80 @@ pub fn run() -> ExitCode {
             return Failure::Failed.into();
         }
     };
-    let result = runtime.block_on(async {
-        match command {
-            Command::Dev(command) => dev::run(command, output).await?,
-            Command::Installation(command) => {
-                installation::run(command, &global.stack, output).await?
-            }
-            Command::Order(Order::Show(options)) => {
-                order::run(options, &global.stack, output).await?
-            }
-            Command::Order(Order::Refold(options)) => {
-                refold::run(options, &global.stack, output).await?
-            }
-            Command::Webhook(command) => records::run(command, &global.stack, output).await?,
-            Command::Dlq(command) => dead_letters::run(command, &global.stack, output).await?,
-            Command::Send(command) => send::run(command, &global.stack, output).await?,
-            Command::Simulate(options) => simulate::run(&options, &global.stack, output).await?,
-        }
-        Ok::<_, CommandError>(())
-    });
+    let result = runtime.block_on(carry_out(command, &global.stack, output));
     // A request that was given up may still be waiting for its answer.
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output.message(format_args!("error: {}", with_causes(&error)));
-            error.failure().into()
-        }
+        Err(failure) => failure.into(),
     }
+}
+
+/// How a command that was run by [`run_at`] ended, and what it said.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Its exit code.
+    pub code: u8,
+    /// Its results.
+    pub stdout: String,
+    /// Everything else.
+    pub stderr: String,
+}
+
+/// Runs `hookctl` with these words in this process, on services that are not a stack's. For tests: what it says is kept
+/// in memory for as long as the process runs.
+pub async fn run_at(place: &Place, words: &[&str]) -> Ended {
+    let words = std::iter::once("hookctl").chain(words.iter().copied());
+    let Arguments {
+        mut global,
+        command,
+    } = match Arguments::try_parse_from(words) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            return Ended {
+                code: u8::try_from(error.exit_code()).unwrap_or(u8::MAX),
+                stdout: String::new(),
+                stderr: error.to_string(),
+            };
+        }
+    };
+    global.stack.place = Some(place.clone());
+    let kept: &'static Kept = Box::leak(Box::default());
+    let output = Output::new(global.json).kept(kept);
+    let result = carry_out(command, &global.stack, output).await;
+    let (stdout, stderr) = kept.take();
+    Ended {
+        code: result.map_or_else(|failure| failure as u8, |()| 0),
+        stdout,
+        stderr,
+    }
+}
+
+/// Does what the command line says, and tells why it failed, if it did.
+async fn carry_out(command: Command, choice: &StackChoice, output: Output) -> Result<(), Failure> {
+    let result = chosen(command, choice, output).await;
+    result.map_err(|error| {
+        output.message(format_args!("error: {}", with_causes(&error)));
+        error.failure()
+    })
+}
+
+async fn chosen(
+    command: Command,
+    choice: &StackChoice,
+    output: Output,
+) -> Result<(), CommandError> {
+    match command {
+        Command::Dev(command) => dev::run(command, output).await?,
+        Command::Installation(command) => installation::run(command, choice, output).await?,
+        Command::Order(Order::Show(options)) => order::run(options, choice, output).await?,
+        Command::Order(Order::Refold(options)) => refold::run(options, choice, output).await?,
+        Command::Webhook(command) => records::run(command, choice, output).await?,
+        Command::Dlq(command) => dead_letters::run(command, choice, output).await?,
+        Command::Send(command) => send::run(command, choice, output).await?,
+        Command::Simulate(options) => simulate::run(&options, choice, output).await?,
+    }
+    Ok(())
 }
 
 /// The error and its causes on one line.

@@ -1,4 +1,5 @@
-//! Points in time, as people write them: RFC 3339, UTC, milliseconds always shown so that columns align.
+//! Points in time, as people write them: RFC 3339, UTC, milliseconds always shown so that columns align; and how long
+//! ago they were.
 
 use domain::EpochMillis;
 use time::OffsetDateTime;
@@ -37,6 +38,17 @@ pub(crate) fn parse(text: &str) -> Result<EpochMillis, NoMoment> {
         .map_err(|_| unreadable())
 }
 
+/// How long ago, in the largest unit that fits.
+pub(crate) fn age(now: EpochMillis, sent: EpochMillis) -> String {
+    let seconds = now.since(sent).as_millis() / 1_000;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..86_400 => format!("{} h", seconds / 3_600),
+        86_400.. => format!("{} d", seconds / 86_400),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,5 +80,23 @@ mod tests {
         ] {
             assert!(parse(bad).unwrap_err().to_string().contains(bad));
         }
+    }
+
+    #[test]
+    fn an_age_is_told_in_the_largest_unit_that_fits() {
+        let told = [0, 59, 60, 3_599, 3_600, 86_399, 86_400].map(|seconds| {
+            let sent = EpochMillis::new(1_000_000);
+            age(EpochMillis::new(1_000_000 + seconds * 1_000), sent)
+        });
+
+        assert_eq!(
+            told,
+            ["0 s", "59 s", "1 min", "59 min", "1 h", "23 h", "1 d"]
+        );
+        assert_eq!(
+            age(EpochMillis::new(0), EpochMillis::new(1)),
+            "0 s",
+            "the queue's clock may be ahead"
+        );
     }
 }

@@ -2,13 +2,46 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-/// How results are written.
+/// How results are written, and where to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     form: Form,
+    sink: Sink,
+}
+
+/// Where a command's words go.
+#[derive(Clone, Copy, Debug)]
+enum Sink {
+    /// To stdout and stderr.
+    Standard,
+    /// Into memory: a test runs the command in its own process.
+    Kept(&'static Kept),
+}
+
+/// What a command said to whoever keeps it.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    stdout: Mutex<String>,
+    stderr: Mutex<String>,
+}
+
+impl Kept {
+    /// What went to stdout and to stderr since the last time.
+    pub(crate) fn take(&self) -> (String, String) {
+        let [stdout, stderr] = [&self.stdout, &self.stderr]
+            .map(|text| std::mem::take(&mut *text.lock().unwrap_or_else(PoisonError::into_inner)));
+        (stdout, stderr)
+    }
+}
+
+fn keep(text: &Mutex<String>, line: &str) {
+    let mut text = text.lock().unwrap_or_else(PoisonError::into_inner);
+    text.push_str(line);
+    text.push('\n');
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,14 +62,23 @@ impl Output {
     /// Writes results as JSON, or for people.
     pub(crate) const fn new(json: bool) -> Self {
         let form = if json { Form::Json } else { Form::People };
-        Self { form }
+        let sink = Sink::Standard;
+        Self { form, sink }
+    }
+
+    /// The same, into memory.
+    pub(crate) const fn kept(self, into: &'static Kept) -> Self {
+        Self {
+            form: self.form,
+            sink: Sink::Kept(into),
+        }
     }
 
     /// Writes nothing.
     #[cfg(test)]
     pub(crate) const fn discarded() -> Self {
-        let form = Form::Discarded;
-        Self { form }
+        let (form, sink) = (Form::Discarded, Sink::Standard);
+        Self { form, sink }
     }
 
     /// Whether results are written for people.
@@ -54,6 +96,10 @@ impl Output {
             #[cfg(test)]
             Form::Discarded => return Ok(()),
         };
+        if let Sink::Kept(kept) = self.sink {
+            keep(&kept.stdout, text.trim_end());
+            return Ok(());
+        }
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "{}", text.trim_end())
             .and_then(|()| stdout.flush())
@@ -64,6 +110,10 @@ impl Output {
     pub(crate) fn message(self, text: impl Display) {
         #[cfg(test)]
         if self.form == Form::Discarded {
+            return;
+        }
+        if let Sink::Kept(kept) = self.sink {
+            keep(&kept.stderr, &text.to_string());
             return;
         }
         // Nothing can be done for somebody who closed stderr.

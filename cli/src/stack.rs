@@ -78,6 +78,17 @@ pub enum StackError {
     Record(#[from] RecordError),
 }
 
+/// Services that no command started and no CloudFormation describes: a test has them in its own process.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// What they are called together, as a stack has a name.
+    pub name: String,
+    /// Where they are, like `http://127.0.0.1:4566`.
+    pub endpoint: String,
+    /// What the template would name, like `WebhooksTableName`.
+    pub outputs: BTreeMap<String, String>,
+}
+
 /// A stack, local or deployed.
 #[derive(Debug)]
 pub(crate) struct Stack {
@@ -91,9 +102,19 @@ pub(crate) struct Stack {
 impl Stack {
     /// The stack that was named, else the local one.
     pub(crate) async fn open(choice: &StackChoice) -> Result<Self, StackError> {
-        match &choice.stack_name {
-            Some(name) => Self::deployed(name, choice).await,
-            None => Self::local(),
+        match (&choice.place, &choice.stack_name) {
+            (Some(place), _) => Ok(Self::at(place)),
+            (None, Some(name)) => Self::deployed(name, choice).await,
+            (None, None) => Self::local(),
+        }
+    }
+
+    fn at(place: &Place) -> Self {
+        Self {
+            name: place.name.clone(),
+            outputs: place.outputs.clone(),
+            config: sdk::local(&place.endpoint),
+            endpoint: Some(place.endpoint.clone()),
         }
     }
 
