@@ -13,8 +13,8 @@ use crate::stack::Place;
 
 pub(crate) use repair::Chosen as ChosenWebhooks;
 pub(crate) use repair::{
-    Close, DeadLetters, Filters, List, Reading, Redrive, Refold, Replay, ShowDeadLetters,
-    ShowWebhook, Webhook,
+    Close, DeadLetters, Filters, Ledger, List, Reading, Redrive, Refold, Replay, ShowDeadLetters,
+    ShowWebhook, Webhook, WholeReading,
 };
 pub(crate) use simulate::Simulate;
 
@@ -24,7 +24,7 @@ const GLOBAL: &str = "Options of every command";
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  failed
+  1  failed, or found a difference, or left something undone
   2  the command line was wrong
   3  there is no such stack, installation, order, webhook or sample
   4  nothing is running, or it does not answer";
@@ -82,6 +82,8 @@ pub(crate) enum Command {
     /// The dead-letter queue: messages that could not be applied
     #[command(subcommand)]
     Dlq(DeadLetters),
+    /// Prove from the tables that no webhook was lost
+    Ledger(Ledger),
     /// Send a sample, or a file, as a provider would
     #[command(subcommand)]
     Send(Send),
@@ -308,6 +310,9 @@ mod tests {
             "hookctl webhook close --state quarantined --until 2026-01-01T00:00:00Z --reason old --keep-days 15",
             "hookctl dlq show --limit 5",
             "hookctl dlq redrive --yes --limit 5",
+            "hookctl ledger",
+            "hookctl ledger --since 2026-01-01T00:00:00Z --until 2026-02-01T00:00:00Z --merchant m --json",
+            "hookctl ledger --segments 16 --resume r.json",
             "hookctl send armada dispatched --topic order.updated --id wh_1",
             "hookctl send shipday ORDER_PIKEDUP --token t --url https://example.com/webhooks/shipday",
             "hookctl simulate",
@@ -378,6 +383,10 @@ mod tests {
                 "less than providers may take to send it again",
             ),
             ("hookctl dlq redrive --limit 0", "nothing to do"),
+            ("hookctl ledger --since yesterday", "no point in time"),
+            ("hookctl ledger --limit 5", "half a ledger proves nothing"),
+            ("hookctl ledger --merchant a#b", "no merchant"),
+            ("hookctl ledger --segments 0", "nothing to read"),
             (
                 "hookctl send armada dispatched --app-id a",
                 "half a credential",

@@ -12,6 +12,7 @@ mod demo;
 pub mod dev;
 mod http;
 mod installation;
+mod ledger;
 mod moment;
 mod order;
 mod output;
@@ -39,6 +40,7 @@ use arguments::{Arguments, Command, Order, StackChoice};
 use dead_letters::DeadLetterError;
 use dev::DevError;
 use installation::InstallationError;
+use ledger::LedgerError;
 use order::OrderError;
 use output::{Kept, Output};
 use records::RecordError;
@@ -136,6 +138,7 @@ async fn chosen(
         Command::Order(Order::Refold(options)) => refold::run(options, choice, output).await?,
         Command::Webhook(command) => records::run(command, choice, output).await?,
         Command::Dlq(command) => dead_letters::run(command, choice, output).await?,
+        Command::Ledger(options) => ledger::run(options, choice, output).await?,
         Command::Send(command) => send::run(command, choice, output).await?,
         Command::Simulate(options) => simulate::run(&options, choice, output).await?,
     }
@@ -184,6 +187,8 @@ enum CommandError {
     #[error(transparent)]
     DeadLetter(#[from] DeadLetterError),
     #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
     Send(#[from] SendError),
     #[error(transparent)]
     Simulate(#[from] SimulateError),
@@ -208,7 +213,8 @@ impl CommandError {
             | Self::Record(RecordError::Stack(error))
             | Self::DeadLetter(DeadLetterError::Stack(error))
             | Self::Send(SendError::Stack(error))
-            | Self::Simulate(SimulateError::Stack(error)) => stack_failure(error),
+            | Self::Simulate(SimulateError::Stack(error))
+            | Self::Ledger(LedgerError::Stack(error)) => stack_failure(error),
             Self::Send(SendError::Sample(SampleError::NotFound { .. })) => Failure::NotFound,
             Self::Send(SendError::Http(HttpError::NoAnswer { .. })) => Failure::NotRunning,
             Self::Installation(_)
@@ -217,7 +223,8 @@ impl CommandError {
             | Self::Record(_)
             | Self::DeadLetter(_)
             | Self::Send(_)
-            | Self::Simulate(_) => Failure::Failed,
+            | Self::Simulate(_)
+            | Self::Ledger(_) => Failure::Failed,
         }
     }
 }
@@ -286,6 +293,14 @@ mod tests {
             (
                 CommandError::DeadLetter(DeadLetterError::NotMoved(1)),
                 Failure::Failed,
+            ),
+            (
+                CommandError::Ledger(LedgerError::Differences(1)),
+                Failure::Failed,
+            ),
+            (
+                CommandError::Ledger(LedgerError::Stack(unknown())),
+                Failure::NotFound,
             ),
             (
                 CommandError::Dev(DevError::NothingRunning),

@@ -127,26 +127,31 @@ pub(crate) struct Refolded {
     differs_in: Vec<String>,
 }
 
-impl fmt::Display for Refolded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Refolded {
+    /// The status before and after, and the names of what differs.
+    pub(crate) fn change(&self) -> String {
         let word = |status: Option<Status>| status.map_or("none", Status::as_str);
         let (before, after) = (word(self.status_before), word(self.status_after));
-        write!(f, "{}: {}, ", self.order, self.fate)?;
-        if before == after {
-            write!(f, "status {after}")?;
+        let mut text = if before == after {
+            format!("status {after}")
         } else {
-            write!(f, "status {before} -> {after}")?;
+            format!("status {before} -> {after}")
+        };
+        if !self.differs_in.is_empty() {
+            text.push_str(&format!(" (differs in {})", self.differs_in.join(", ")));
         }
-        if self.differs_in.is_empty() {
-            Ok(())
-        } else {
-            write!(f, " (differs in {})", self.differs_in.join(", "))
-        }
+        text
+    }
+}
+
+impl fmt::Display for Refolded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}, {}", self.order, self.fate, self.change())
     }
 }
 
 /// What folding a timeline anew says; the state is there when it is to be saved.
-fn refolded(order: &OrderKey, timeline: Timeline) -> (Refolded, Option<OrderState>) {
+pub(crate) fn refolded(order: &OrderKey, timeline: Timeline) -> (Refolded, Option<OrderState>) {
     let Timeline { state, entries, .. } = timeline;
     let status_before = state.as_ref().and_then(|state| state.status);
     let say = |fate, status_after, differs_in| Refolded {

@@ -5,7 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use aws::Position;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The form of the file that is written today.
 const VERSION: u32 = 1;
@@ -29,6 +31,9 @@ struct Contents {
     /// The command and the table, in words: whoever finds the file knows what it is.
     work: String,
     segments: Vec<Reached>,
+    /// What the part that was read came to, for work that ends in a sum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tally: Option<Value>,
 }
 
 /// How far a scan has come, and where that is kept, if anywhere.
@@ -94,6 +99,7 @@ impl Positions {
                 version: VERSION,
                 work: work.to_owned(),
                 segments: vec![Reached::Nothing; segments.unwrap_or(DEFAULT_SEGMENTS).into()],
+                tally: None,
             },
         };
         let positions = Self {
@@ -133,6 +139,26 @@ impl Positions {
             .segments
             .iter()
             .any(|it| *it != Reached::Nothing)
+    }
+
+    /// What the part that was read before came to; `None` when nothing was.
+    pub(crate) fn tally<T: DeserializeOwned>(&self) -> Result<Option<T>, ResumeError> {
+        let (Some(path), Some(tally)) = (&self.file, &self.contents.tally) else {
+            return Ok(None);
+        };
+        T::deserialize(tally)
+            .map(Some)
+            .map_err(|_| ResumeError::NotOurs(path.clone()))
+    }
+
+    /// Remembers what has been read came to; [`Positions::save`] keeps it, with the position.
+    pub(crate) fn set_tally(&mut self, tally: &impl Serialize) -> Result<(), ResumeError> {
+        if let Some(path) = &self.file {
+            let tally =
+                serde_json::to_value(tally).map_err(|error| file_error(path, error.into()))?;
+            self.contents.tally = Some(tally);
+        }
+        Ok(())
     }
 
     /// Where the position is kept.

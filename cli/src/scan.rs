@@ -5,8 +5,10 @@ use std::cell::{Cell, RefCell};
 use aws::{Page, Part, Segment};
 use domain::PortError;
 use futures_util::future::try_join_all;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::arguments::Reading;
+use crate::arguments::{Reading, WholeReading};
 use crate::progress::Progress;
 use crate::resume::{Positions, Reached, ResumeError};
 
@@ -52,8 +54,9 @@ impl<'a> Scan<'a> {
         work: &str,
         progress: &'a Progress,
     ) -> Result<Self, ResumeError> {
-        let segments = options.segments.map(std::num::NonZero::get);
-        let positions = Positions::open(options.resume.as_deref(), work, segments)?;
+        let WholeReading { segments, resume } = &options.whole;
+        let segments = segments.map(std::num::NonZero::get);
+        let positions = Positions::open(resume.as_deref(), work, segments)?;
         if let Some(file) = positions.file().filter(|_| positions.is_resumed()) {
             progress.message(format_args!("going on from `{}`", file.display()));
         }
@@ -62,6 +65,16 @@ impl<'a> Scan<'a> {
             positions: RefCell::new(positions),
             left: Cell::new(options.limit.map_or(u64::MAX, std::num::NonZero::get)),
         })
+    }
+
+    /// What the part that was read before came to; `None` when nothing was.
+    pub(crate) fn tally<T: DeserializeOwned>(&self) -> Result<Option<T>, ResumeError> {
+        self.positions.borrow().tally()
+    }
+
+    /// Keeps what has been read came to. To be in step with the position, it is said last in the handling of an item.
+    pub(crate) fn keep(&self, tally: &impl Serialize) -> Result<(), ResumeError> {
+        self.positions.borrow_mut().set_tally(tally)
     }
 
     /// Hands every item that `pages` finds to `handle`. However it ends, the position is kept; an item whose handling
@@ -183,8 +196,10 @@ mod tests {
     fn reading(test: &str, limit: Option<u64>) -> Reading {
         let file = format!("hookctl-{}-{test}.json", std::process::id());
         Reading {
-            segments: NonZeroU16::new(SEGMENTS),
-            resume: Some(std::env::temp_dir().join(file)),
+            whole: WholeReading {
+                segments: NonZeroU16::new(SEGMENTS),
+                resume: Some(std::env::temp_dir().join(file)),
+            },
             limit: limit.and_then(NonZeroU64::new),
         }
     }
@@ -212,7 +227,7 @@ mod tests {
     }
 
     fn file(reading: &Reading) -> PathBuf {
-        reading.resume.clone().unwrap()
+        reading.whole.resume.clone().unwrap()
     }
 
     #[tokio::test]
@@ -268,8 +283,10 @@ mod tests {
     async fn a_reached_limit_reads_and_pays_no_further_page() {
         let progress = Progress::none(Output::discarded());
         let one = Reading {
-            segments: NonZeroU16::new(SEGMENTS),
-            resume: None,
+            whole: WholeReading {
+                segments: NonZeroU16::new(SEGMENTS),
+                resume: None,
+            },
             limit: NonZeroU64::new(1),
         };
         let scan = Scan::open(&one, "test", &progress).unwrap();
@@ -286,6 +303,34 @@ mod tests {
             .await;
 
         assert_eq!((end.unwrap(), pages.get()), (End::AtLimit, 1));
+    }
+
+    #[tokio::test]
+    async fn a_sum_goes_on_where_it_was_broken_off_and_counts_nothing_twice() {
+        let reading = reading("sum", None);
+        let sum = async |broken: Option<u16>| {
+            let progress = Progress::none(Output::discarded());
+            let scan = Scan::open(&reading, "test", &progress).unwrap();
+            let sum = Cell::new(scan.tally::<u32>().unwrap().unwrap_or_default());
+            let end = scan
+                .run(
+                    async |part| Ok(page(part)),
+                    async |item| {
+                        if Some(item) == broken {
+                            return Err(ScanError::Interrupted);
+                        }
+                        sum.set(sum.get() + u32::from(item));
+                        Ok(scan.keep(&sum.get())?)
+                    },
+                )
+                .await;
+            (end.is_ok(), sum.get())
+        };
+        let all = even().into_iter().map(u32::from).sum();
+
+        let (complete, some) = sum(Some(14)).await;
+        assert!(!complete && some < all);
+        assert_eq!(sum(None).await, (true, all));
     }
 
     #[tokio::test]

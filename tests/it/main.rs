@@ -16,12 +16,17 @@ mod failure_modes;
 mod fuzz;
 mod hostile_requests;
 mod ingest;
+// What runs `hookctl` itself is built with it: under the feature of the tests that need it anyway.
+#[cfg(feature = "end-to-end")]
+mod ledger;
 mod limits;
 mod logs;
 mod message_schema;
 mod metrics;
 mod mutation;
 mod operations;
+#[cfg(feature = "end-to-end")]
+mod operator;
 mod pipeline;
 mod readings;
 mod relay;

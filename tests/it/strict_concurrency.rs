@@ -35,9 +35,9 @@ type TableRelay = Relay<Watched, World, World, FromTheFirst>;
 
 /// The pipeline on tables. Clones share everything, as instances of a function do.
 #[derive(Clone)]
-struct Tables {
-    database: Arc<Database>,
-    world: World,
+pub(crate) struct Tables {
+    pub(crate) database: Arc<Database>,
+    pub(crate) world: World,
     armada: Arc<TableReceiver>,
     shipday: Arc<TableReceiver>,
     consumer: Arc<TableConsumer>,
@@ -158,7 +158,7 @@ impl Watched {
 }
 
 impl Tables {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with_slow_consumers(0, Rng::with_seed(0)).await
     }
 
@@ -229,7 +229,7 @@ impl Tables {
 
     /// Sends a webhook through the HTTP API, again and again until it is answered 200, as a provider does; the
     /// word of the answer.
-    async fn post(&self, webhook: &Webhook) -> String {
+    pub(crate) async fn post(&self, webhook: &Webhook) -> String {
         loop {
             let request = gateway_request(&http_api_event(webhook));
             let response = match webhook.provider {
@@ -291,7 +291,7 @@ impl Tables {
     }
 
     /// Lets consumers work at the same time until the queue is empty.
-    async fn drain(&self, consumers: u64, seed: u64) {
+    pub(crate) async fn drain(&self, consumers: u64, seed: u64) {
         at_once((0..consumers).map(|n| {
             let (tables, mut random) = (self.clone(), Rng::with_seed(seed + n));
             async move {
@@ -304,7 +304,7 @@ impl Tables {
         assert_eq!(self.world.queued(), []);
     }
 
-    async fn run_relays(&self, relays: usize) -> Vec<RunReport> {
+    pub(crate) async fn run_relays(&self, relays: usize) -> Vec<RunReport> {
         at_once((0..relays).map(|_| {
             let relay = Arc::clone(&self.relay);
             async move { relay.run().await.unwrap() }

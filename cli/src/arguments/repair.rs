@@ -65,6 +65,41 @@ and messages that arrived after the start, so that one that comes back at once i
 
 Without --yes it only says what would be sent.";
 
+const LEDGER: &str = "\
+What it checks:
+  - Every record of `webhooks` is in a known state.
+  - The event of every applied record, as the mapping in this hookctl reads it, is in its order's timeline.
+  - The state of every order is what its timeline folds to; with --since, of every order that a record of that time
+    names. An order with more events than are folded stands still and is listed, and so is counted an order whose
+    event is on its way while it is read: neither is a difference.
+Whatever looks wrong is read a second time, consistently, before it is called a difference. Each difference is told
+with the command that mends it, and the exit code is then 1. Build hookctl from the deployed version: another mapping
+reads other events. A record that expired, or was erased, is not there to be checked.
+
+What it reads, and what that costs:
+  The whole of `webhooks` once, also with --since and --merchant, because DynamoDB charges for every byte of it; half
+  a read unit for each applied record; a read unit for each 4 KB of each order that is checked; and without --since
+  the whole of `orders` once. That is about one read unit for each webhook kept, and a few for each order. Nothing is
+  written. Tables are read in segments side by side, page by page, in a memory that does not grow with them.
+  With --resume FILE the position and the sums are kept in FILE after every page; if the run ends early (Ctrl-C, a
+  lost connection), the same command goes on from there. FILE is deleted when everything has been read.
+
+With --json every difference is one line {\"difference\": ...}, every order that stands still one line
+{\"stands_still\": ...}, and the last line is {\"summary\": ...}.
+
+Requests against answers is the other half of the proof, and CloudWatch's own: metric math over a period that is long
+against a minute, like a day, with the statistic Sum and the ids as they stand here.
+  requests   AWS/ApiGateway Count, ApiId = the stack's output ApiId
+  a1, s1     DeliveryWebhooks Accepted, stack = the stack's name, provider = armada, shipday
+  a2, s2     the same of Duplicate
+  a3, s3     the same of Ignored
+  a4, s4     the same of Refused
+  a5, s5     the same of Unavailable
+  remainder  requests - (FILL(a1,0)+FILL(s1,0)+FILL(a2,0)+FILL(s2,0)+FILL(a3,0)+FILL(s3,0)+FILL(a4,0)+FILL(s4,0)
+                         +FILL(a5,0)+FILL(s5,0))
+The remainder is what no function answered: the gateway's own 404 and 429, and the 5xx of a function that crashed or
+ran out of time. None of them was answered 200, unless a log line was lost.";
+
 /// `hookctl webhook`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Webhook {
@@ -108,18 +143,34 @@ pub(crate) struct Filters {
     pub(crate) order: Option<OrderKey>,
 }
 
-/// How a whole table is read.
+/// How a whole table is read, perhaps only a part of it.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Reading {
+    #[command(flatten)]
+    pub(crate) whole: WholeReading,
+    /// Stop after so many
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) limit: Option<NonZeroU64>,
+}
+
+/// How a whole table is read.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct WholeReading {
     /// In how many parts the table is read side by side [default: 8]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) segments: Option<NonZeroU16>,
     /// Keep the position in this file, and go on from it if it is there
     #[arg(long, value_name = "FILE")]
     pub(crate) resume: Option<PathBuf>,
-    /// Stop after so many
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) limit: Option<NonZeroU64>,
+}
+
+impl From<&WholeReading> for Reading {
+    fn from(whole: &WholeReading) -> Self {
+        Self {
+            whole: whole.clone(),
+            limit: None,
+        }
+    }
 }
 
 /// `hookctl webhook list`.
@@ -245,6 +296,35 @@ pub(crate) struct Redrive {
     pub(crate) limit: Option<NonZeroU64>,
 }
 
+/// `hookctl ledger`.
+#[derive(Args, Debug)]
+#[command(after_long_help = LEDGER)]
+pub(crate) struct Ledger {
+    /// Only records received at this time or later, and the orders that they name, like 2026-01-31T00:00:00Z
+    #[arg(long, value_name = "RFC 3339", value_parser = moment::parse)]
+    pub(crate) since: Option<EpochMillis>,
+    /// Only records received before this time
+    #[arg(long, value_name = "RFC 3339", value_parser = moment::parse)]
+    pub(crate) until: Option<EpochMillis>,
+    /// Only those of this merchant
+    #[arg(long)]
+    pub(crate) merchant: Option<MerchantId>,
+    #[command(flatten)]
+    pub(crate) whole: WholeReading,
+}
+
+impl Ledger {
+    /// As filters of records.
+    pub(crate) fn filters(&self) -> Filters {
+        Filters {
+            merchant: self.merchant.clone(),
+            since: self.since,
+            until: self.until,
+            ..Filters::default()
+        }
+    }
+}
+
 impl Filters {
     /// What the table can be asked for.
     pub(crate) fn of_the_table(&self) -> WebhookFilter {
@@ -326,5 +406,20 @@ mod tests {
         );
         assert_eq!(other_order.words(), filters.words());
         assert_eq!(Filters::default().words(), "");
+    }
+
+    #[test]
+    fn the_metrics_that_the_ledger_counts_on_are_there_by_stack_and_provider() {
+        let by_provider = |name: &&str| {
+            let mut metrics = aws::METRICS.iter();
+            metrics.any(|it| it.name == *name && it.dimensions == aws::Dimensions::StackAndProvider)
+        };
+        let answers = ["Accepted", "Duplicate", "Ignored", "Refused", "Unavailable"];
+
+        assert!(answers.iter().all(by_provider));
+        assert!(LEDGER.contains(&format!(" {} ", aws::NAMESPACE)));
+        for name in answers {
+            assert!(LEDGER.contains(name), "{name}");
+        }
     }
 }

@@ -21,8 +21,11 @@ use crate::progress::Progress;
 use crate::resume::ResumeError;
 use crate::scan::{End, Scan, ScanError};
 use crate::stack::{Stack, StackError, Tables};
-use reading::{Effect, ReadingView, Understood, understand};
+use reading::{Effect, ReadingView};
 use view::{Handled, Listed, Outcome, Shown, Total};
+
+pub(crate) use reading::{Understood, understand};
+pub(crate) use view::printable;
 
 /// Records could not be listed, shown or changed.
 #[derive(Debug, thiserror::Error)]
