@@ -13,8 +13,8 @@ use crate::stack::Place;
 
 pub(crate) use repair::Chosen as ChosenWebhooks;
 pub(crate) use repair::{
-    Close, DeadLetters, Filters, Ledger, List, Reading, Redrive, Refold, Replay, ShowDeadLetters,
-    ShowWebhook, Webhook, WholeReading,
+    Close, DeadLetters, Erase, Filters, Ledger, List, Reading, Redrive, Refold, Replay,
+    ShowDeadLetters, ShowWebhook, Webhook, WholeReading,
 };
 pub(crate) use simulate::Simulate;
 
@@ -84,6 +84,8 @@ pub(crate) enum Command {
     Dlq(DeadLetters),
     /// Prove from the tables that no webhook was lost
     Ledger(Ledger),
+    /// Remove the personal data of one order
+    Erase(Erase),
     /// Send a sample, or a file, as a provider would
     #[command(subcommand)]
     Send(Send),
@@ -313,6 +315,8 @@ mod tests {
             "hookctl ledger",
             "hookctl ledger --since 2026-01-01T00:00:00Z --until 2026-02-01T00:00:00Z --merchant m --json",
             "hookctl ledger --segments 16 --resume r.json",
+            "hookctl erase m armada EAA6CAC9D5",
+            "hookctl erase m shipday 7 --timeline --pending --yes --segments 16 --resume r.json --json",
             "hookctl send armada dispatched --topic order.updated --id wh_1",
             "hookctl send shipday ORDER_PIKEDUP --token t --url https://example.com/webhooks/shipday",
             "hookctl simulate",
@@ -387,6 +391,10 @@ mod tests {
             ("hookctl ledger --limit 5", "half a ledger proves nothing"),
             ("hookctl ledger --merchant a#b", "no merchant"),
             ("hookctl ledger --segments 0", "nothing to read"),
+            ("hookctl erase m armada", "half an order"),
+            ("hookctl erase m glovo 1", "no such provider"),
+            ("hookctl erase", "everybody"),
+            ("hookctl erase m armada 1 --limit 5", "half an erasure"),
             (
                 "hookctl send armada dispatched --app-id a",
                 "half a credential",

@@ -10,6 +10,7 @@ mod arguments;
 mod dead_letters;
 mod demo;
 pub mod dev;
+mod erase;
 mod http;
 mod installation;
 mod ledger;
@@ -39,6 +40,7 @@ use clap::Parser as _;
 use arguments::{Arguments, Command, Order, StackChoice};
 use dead_letters::DeadLetterError;
 use dev::DevError;
+use erase::EraseError;
 use installation::InstallationError;
 use ledger::LedgerError;
 use order::OrderError;
@@ -139,6 +141,7 @@ async fn chosen(
         Command::Webhook(command) => records::run(command, choice, output).await?,
         Command::Dlq(command) => dead_letters::run(command, choice, output).await?,
         Command::Ledger(options) => ledger::run(options, choice, output).await?,
+        Command::Erase(options) => erase::run(options, choice, output).await?,
         Command::Send(command) => send::run(command, choice, output).await?,
         Command::Simulate(options) => simulate::run(&options, choice, output).await?,
     }
@@ -189,6 +192,8 @@ enum CommandError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error(transparent)]
+    Erase(#[from] EraseError),
+    #[error(transparent)]
     Send(#[from] SendError),
     #[error(transparent)]
     Simulate(#[from] SimulateError),
@@ -214,7 +219,8 @@ impl CommandError {
             | Self::DeadLetter(DeadLetterError::Stack(error))
             | Self::Send(SendError::Stack(error))
             | Self::Simulate(SimulateError::Stack(error))
-            | Self::Ledger(LedgerError::Stack(error)) => stack_failure(error),
+            | Self::Ledger(LedgerError::Stack(error))
+            | Self::Erase(EraseError::Stack(error)) => stack_failure(error),
             Self::Send(SendError::Sample(SampleError::NotFound { .. })) => Failure::NotFound,
             Self::Send(SendError::Http(HttpError::NoAnswer { .. })) => Failure::NotRunning,
             Self::Installation(_)
@@ -224,7 +230,8 @@ impl CommandError {
             | Self::DeadLetter(_)
             | Self::Send(_)
             | Self::Simulate(_)
-            | Self::Ledger(_) => Failure::Failed,
+            | Self::Ledger(_)
+            | Self::Erase(_) => Failure::Failed,
         }
     }
 }
@@ -301,6 +308,11 @@ mod tests {
             (
                 CommandError::Ledger(LedgerError::Stack(unknown())),
                 Failure::NotFound,
+            ),
+            (CommandError::Erase(EraseError::Left(1)), Failure::Failed),
+            (
+                CommandError::Erase(EraseError::Stack(no_stack())),
+                Failure::NotRunning,
             ),
             (
                 CommandError::Dev(DevError::NothingRunning),

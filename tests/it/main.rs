@@ -12,11 +12,13 @@ mod canary;
 mod clients;
 mod consumer;
 mod cost;
+// What runs `hookctl` itself is built with it: under the feature of the tests that need it anyway.
+#[cfg(feature = "end-to-end")]
+mod erase;
 mod failure_modes;
 mod fuzz;
 mod hostile_requests;
 mod ingest;
-// What runs `hookctl` itself is built with it: under the feature of the tests that need it anyway.
 #[cfg(feature = "end-to-end")]
 mod ledger;
 mod limits;

@@ -100,6 +100,34 @@ against a minute, like a day, with the statistic Sum and the ids as they stand h
 The remainder is what no function answered: the gateway's own 404 and 429, and the 5xx of a function that crashed or
 ran out of time. None of them was answered 200, unless a log line was lost.";
 
+const ERASES: &str = "\
+What it deletes: the records of `webhooks` that belong to the order, in any state. They are found through the order's
+timeline, and by reading the whole table: a record that is pending, unmapped or quarantined is in no timeline. A record
+that names no order is read again with the mapping in this hookctl. One whose order cannot be read at all is not found:
+`webhook list --state unmapped,quarantined --merchant MERCHANT` shows them.
+
+What it leaves, unless it is told otherwise:
+  - Pending records: their event may not be in the timeline yet, and would be lost. They are named. Wait until they are
+    applied and run the command again, or give --pending.
+  - The order's state and timeline in `orders`. They have nothing of the customer; they do have the driver's name and
+    phone and the tracking link. --timeline deletes them too, once no record of the order is left.
+  - A record that changed after it was read. It is named. Run the command again.
+While anything is left of what was to be deleted, the exit code is 1.
+
+What it cannot reach:
+  - Messages. A late message of an erased record does not bring it back, but a message with an event adds the event to
+    the order's timeline again. A fallback message (a webhook that came while the table did not answer) is a copy of
+    the record and writes it again. Messages wait in the queue for up to 4 days and with the dead letters for 14. The
+    command can be run again at any time: what is gone stays gone, and a second run deletes nothing and ends with 0.
+  - Backups. Point-in-time recovery can bring back `webhooks` of the last 7 days and `orders` of the last 35. Erase
+    again after a restore.
+
+Without --yes it only says what would be deleted. Deleted records are told by the digest that log lines have too.
+Reading the whole table costs half a read unit for each 4 KB of it, whatever is found. With --resume FILE the position
+is kept in FILE after every page, and the same command goes on from there.
+
+With --json every record is one line {\"webhook\": ...}, and the last line is {\"summary\": ...}.";
+
 /// `hookctl webhook`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Webhook {
@@ -323,6 +351,29 @@ impl Ledger {
             ..Filters::default()
         }
     }
+}
+
+/// `hookctl erase`.
+#[derive(Args, Debug)]
+#[command(after_long_help = ERASES)]
+pub(crate) struct Erase {
+    /// Whose order it is
+    pub(crate) merchant: MerchantId,
+    /// armada or shipday
+    pub(crate) provider: Provider,
+    /// The provider's id of it: Armada's `code`, Shipday's `order.id`
+    pub(crate) order: OrderId,
+    /// Also delete its state and its timeline in `orders`, with the driver's name and phone
+    #[arg(long)]
+    pub(crate) timeline: bool,
+    /// Also delete its pending records, whose events may then be lost
+    #[arg(long)]
+    pub(crate) pending: bool,
+    /// Really do it
+    #[arg(long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) whole: WholeReading,
 }
 
 impl Filters {

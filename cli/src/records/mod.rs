@@ -24,7 +24,7 @@ use crate::stack::{Stack, StackError, Tables};
 use reading::{Effect, ReadingView};
 use view::{Handled, Listed, Outcome, Shown, Total};
 
-pub(crate) use reading::{Understood, understand};
+pub(crate) use reading::{Understood, restored, understand};
 pub(crate) use view::printable;
 
 /// Records could not be listed, shown or changed.
