@@ -7,6 +7,7 @@ use domain::{
     RecordState, Status, TimelineEntry, WebhookKey, WebhookRecords as _,
 };
 use expect_test::expect;
+use fastrand::Rng;
 use serde_json::{Value, json};
 
 use crate::operator::{Said, hookctl, hookctl_at, in_front_of, shown};
@@ -160,6 +161,27 @@ async fn an_event_on_its_way_is_told_with_its_age_and_is_no_difference() {
     assert!(oldest["age_seconds"].as_u64().unwrap() > 3_600, "{oldest}");
     assert_eq!(summary["orders"]["being_applied"], 1);
     assert_eq!(summary["orders"]["right"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ledger_that_is_read_in_live_traffic_has_no_difference() {
+    let tables = Tables::with_slow_consumers(3, Rng::with_seed(7)).await;
+    for n in 0..80 {
+        let webhook = shipday_event(1 + n % 4, "ORDER_PIKEDUP", "PICKED_UP", AT + n);
+        tables.post(&webhook).await;
+    }
+    let consumers = tokio::spawn({
+        let tables = tables.clone();
+        async move { tables.drain(4, 7).await }
+    });
+    while !consumers.is_finished() {
+        ledger(&tables.database).await.done();
+    }
+    consumers.await.unwrap();
+
+    let said = ledger(&tables.database).await.done();
+    assert_eq!(said.summary()["orders"]["right"], 4);
+    assert_eq!(said.summary()["applied"]["in_timeline"], 80);
 }
 
 #[tokio::test]

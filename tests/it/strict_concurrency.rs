@@ -163,7 +163,7 @@ impl Tables {
     }
 
     /// Consumers that dawdle for up to so many steps before they write.
-    async fn with_slow_consumers(steps: u8, random: Rng) -> Self {
+    pub(crate) async fn with_slow_consumers(steps: u8, random: Rng) -> Self {
         let database = Database::start().await;
         let world = World::new();
         for credential in [armada_credential(), shipday_credential()] {
