@@ -9,7 +9,7 @@ use domain::{
     EpochMillis, OrderKey, Orders as _, PortError, RecordState, TimelineEntry, short_digest,
 };
 use providers::adapter;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::arguments::{Erase, Reading, StackChoice};
 use crate::moment;
@@ -89,7 +89,7 @@ pub(crate) async fn run(
 }
 
 /// What became of a record, or of the order's items.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Outcome {
     Deleted,
@@ -190,11 +190,17 @@ impl Erasure {
             order: Some(self.order.clone()),
             ..WebhookFilter::default()
         };
+        // What was left in the part that was read before is not met again, and must not be forgotten.
+        let of_timeline = self.sum.replace(scan.tally()?.unwrap_or_default());
         scan.run(
             async |part| table.scan(&filter, WebhookParts::Whole, part).await,
-            async |stored| self.record(&stored, Found::InTable, &progress).await,
+            async |stored| {
+                self.record(&stored, Found::InTable, &progress).await?;
+                Ok::<_, EraseError>(scan.keep(&*self.sum.borrow())?)
+            },
         )
         .await?;
+        self.sum.borrow_mut().add(&of_timeline);
         Ok(())
     }
 
@@ -412,7 +418,8 @@ struct Total {
     summary: Sum,
 }
 
-#[derive(Debug, Default, Serialize)]
+/// A resume file keeps it.
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Sum {
     /// How many records of the order were met.
     records: u64,
@@ -425,6 +432,14 @@ struct Sum {
 impl Sum {
     fn count(&mut self, outcome: Outcome) {
         *self.outcomes.entry(outcome).or_default() += 1;
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.records += other.records;
+        self.of_no_order += other.of_no_order;
+        for (outcome, count) in &other.outcomes {
+            *self.outcomes.entry(*outcome).or_default() += count;
+        }
     }
 
     fn left(&self) -> u64 {

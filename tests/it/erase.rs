@@ -235,3 +235,39 @@ async fn a_record_that_changes_while_it_is_erased_is_left_and_named() {
     assert_eq!(said.all("webhook")[0]["key"], key("wh_1"));
     assert_eq!(database.pending().await, [key("wh_1")]);
 }
+
+#[tokio::test]
+async fn an_erasure_that_was_broken_off_still_knows_what_it_left() {
+    let tables = after_the_pipeline_ran().await;
+    let database = &tables.database;
+    let ids = (10..20).map(|n| format!("wh_{n}"));
+    for id in ids {
+        let webhook = armada_status("A1", "completed", &id, SENT_AT);
+        tables.post(&webhook).await;
+    }
+    let file = std::env::temp_dir().join(format!("erase-{}.json", std::process::id()));
+    let line = format!(
+        "{ERASE} --timeline --yes --segments 2 --resume {}",
+        file.display()
+    );
+    let address = in_front_of(database, |request| async move {
+        !request.contains("\"Segment\":1")
+    })
+    .await;
+
+    let broken = hookctl_at(&address, &line).await;
+    assert!(
+        broken.stderr.contains("goes on from there"),
+        "{}",
+        broken.stderr
+    );
+    assert!(broken.stdout.contains("left_pending"), "{}", broken.stdout);
+    let said = hookctl(database, &line).await;
+
+    assert_eq!(said.code, 1, "{}", said.stdout);
+    assert_eq!(outcomes(&said)["left_pending"], 10);
+    assert_eq!(outcomes(&said)["left_for_records"], 1);
+    let order = order_key(Provider::Armada, "A1");
+    assert!(!database.orders().items(&order).await.unwrap().is_empty());
+    assert!(!file.exists());
+}
