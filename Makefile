@@ -7,10 +7,11 @@ END_TO_END = pipeline-tests/end-to-end
 BINARIES = armada-webhook shipday-webhook order-consumer webhook-relay
 
 .DEFAULT_GOAL := help
-.PHONY: help up down reset tools check test histories growth cost lint template bootstraps bench variants micro
+.PHONY: help up down reset tools check test histories growth cost lint template bootstraps \
+  packages bench variants micro
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## start the local stack, and stay until Ctrl-C
 	@cargo run --bin hookctl -- dev up
@@ -63,6 +64,9 @@ template: tools ## cfn-lint on template.yaml and operations.yaml, and on what SA
 bootstraps: tools ## the functions as they are deployed, for this machine's processor
 	$(PYTHON)/cargo-lambda lambda build --release --locked --compiler cargo --lambda-dir $(TARGET)/lambda \
 	  $(foreach binary,$(BINARIES),--package $(binary))
+
+packages: bootstraps ## the functions as zips, the same for the same bootstrap, into target/packages
+	$(HOOKCTL) dev pack --bootstraps $(TARGET)/lambda --into $(TARGET)/packages
 
 bench: bootstraps ## the functions against their peers, half an hour on a quiet machine: docs/benchmarks/README.md
 	cargo run --release --locked --manifest-path bench/Cargo.toml --bin bench -- functions

@@ -104,6 +104,8 @@ pub(crate) enum Dev {
     Reset,
     /// Only install what the local stack and the tests need, into .dev
     Tools,
+    /// Pack functions that were built into the zips that Lambda takes: the same zip for the same bootstrap
+    Pack(Pack),
 }
 
 #[derive(Args, Debug)]
@@ -117,6 +119,16 @@ pub(crate) struct Up {
     /// Do not send the two sample webhooks
     #[arg(long)]
     pub(crate) no_samples: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Pack {
+    /// The folder with a `<function>/bootstrap` of each: what `cargo lambda build --release` makes
+    #[arg(long, value_name = "FOLDER", default_value = "target/lambda")]
+    pub(crate) bootstraps: PathBuf,
+    /// The folder that gets a `<function>.zip` of each
+    #[arg(long, value_name = "FOLDER", default_value = "target/packages")]
+    pub(crate) into: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -15,7 +15,9 @@ use super::error::DevError;
 use super::hints::Hints;
 use super::process::ProcessIdentity;
 use super::record::Record;
-use super::{Functions, LocalStack, LocalStackOptions, emulator, samples, template, tools, watch};
+use super::{
+    Functions, LocalStack, LocalStackOptions, emulator, pack, samples, template, tools, watch,
+};
 use crate::arguments::{Dev, Up};
 use crate::demo;
 use crate::order::OrderView;
@@ -45,6 +47,7 @@ pub(crate) async fn run(command: Dev, output: Output) -> Result<(), DevError> {
                 .before(tools::install(&root, output))
                 .await
         }
+        Dev::Pack(options) => pack::run(&options, output),
     }
 }
 

@@ -36,6 +36,7 @@ mod emulator;
 mod error;
 mod hints;
 mod overlay;
+mod pack;
 mod process;
 mod record;
 mod samples;
