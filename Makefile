@@ -5,10 +5,14 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 PYTHON = .dev/python/bin
 END_TO_END = pipeline-tests/end-to-end
 BINARIES = armada-webhook shipday-webhook order-consumer webhook-relay
+# cargo-lambda's own choice, which it leaves out as soon as there are other flags.
+PROCESSOR = -C target-cpu=$(if $(filter x86_64,$(shell uname -m)),haswell,neoverse-n1)
+# Panics name the file they happen in, and a dependency's file has the name of a home folder in it.
+NAMELESS = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=crates
 
 .DEFAULT_GOAL := help
 .PHONY: help up down reset tools check test histories growth cost lint template bootstraps \
-  packages bench variants micro
+  packages reproducible bench variants micro
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,11 +66,15 @@ template: tools ## cfn-lint on template.yaml and operations.yaml, and on what SA
 	$(PYTHON)/cfn-lint -- .dev/template/dev.json .dev/template/prod.json
 
 bootstraps: tools ## the functions as they are deployed, for this machine's processor
-	$(PYTHON)/cargo-lambda lambda build --release --locked --compiler cargo --lambda-dir $(TARGET)/lambda \
+	RUSTFLAGS="$(strip $(RUSTFLAGS) $(PROCESSOR) $(NAMELESS))" \
+	  $(PYTHON)/cargo-lambda lambda build --release --locked --compiler cargo --lambda-dir $(TARGET)/lambda \
 	  $(foreach binary,$(BINARIES),--package $(binary))
 
 packages: bootstraps ## the functions as zips, the same for the same bootstrap, into target/packages
 	$(HOOKCTL) dev pack --bootstraps $(TARGET)/lambda --into $(TARGET)/packages
+
+reproducible: tools ## build the last commit twice in different places, and compare; twice the time of `make bootstraps`
+	tests/supply/two_clones.sh $(BINARIES)
 
 bench: bootstraps ## the functions against their peers, half an hour on a quiet machine: docs/benchmarks/README.md
 	cargo run --release --locked --manifest-path bench/Cargo.toml --bin bench -- functions
