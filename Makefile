@@ -5,13 +5,14 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 PYTHON = .dev/python/bin
 END_TO_END = pipeline-tests/end-to-end
 BINARIES = armada-webhook shipday-webhook order-consumer webhook-relay
+CHECKOV = .dev/checkov
 # cargo-lambda's own choice, which it leaves out as soon as there are other flags.
 PROCESSOR = -C target-cpu=$(if $(filter x86_64,$(shell uname -m)),haswell,neoverse-n1)
 # Panics name the file they happen in, and a dependency's file has the name of a home folder in it.
 NAMELESS = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=crates
 
 .DEFAULT_GOAL := help
-.PHONY: help up down reset tools check test histories growth cost lint supply advisories template bootstraps \
+.PHONY: help up down reset tools check test histories growth cost lint supply advisories template checkov bootstraps \
   packages reproducible bench variants micro
 
 help: ## list these targets
@@ -72,6 +73,16 @@ template: tools ## cfn-lint on template.yaml and operations.yaml, and on what SA
 	$(PYTHON)/python tests/template/translate.py template.yaml .dev/template/dev.json
 	$(PYTHON)/python tests/template/translate.py template.yaml .dev/template/prod.json Stage=prod TrafficShift=Canary10Percent5Minutes Architecture=arm64
 	$(PYTHON)/cfn-lint -- .dev/template/dev.json .dev/template/prod.json
+
+checkov: $(CHECKOV)/installed ## the templates against checkov's rules, beyond `make test`; installs 290 MB, once
+	$(CHECKOV)/bin/checkov --framework cloudformation --skip-download --compact --quiet \
+	  --file template.yaml operations.yaml
+
+$(CHECKOV)/installed: tests/template/checkov-requirements.txt
+	python3 -m venv --clear $(CHECKOV)
+	$(CHECKOV)/bin/python -m pip install --quiet --no-deps --require-hashes --no-input --disable-pip-version-check \
+	  --requirement $<
+	touch $@
 
 bootstraps: tools ## the functions as they are deployed, for this machine's processor
 	RUSTFLAGS="$(strip $(RUSTFLAGS) $(PROCESSOR) $(NAMELESS))" \
