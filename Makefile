@@ -5,6 +5,7 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 PYTHON = .dev/python/bin
 END_TO_END = pipeline-tests/end-to-end
 BINARIES = armada-webhook shipday-webhook order-consumer webhook-relay
+CYCLONEDX = .dev/cargo-cyclonedx-0.5.9
 CHECKOV = .dev/checkov
 # cargo-lambda's own choice, which it leaves out as soon as there are other flags.
 PROCESSOR = -C target-cpu=$(if $(filter x86_64,$(shell uname -m)),haswell,neoverse-n1)
@@ -13,7 +14,7 @@ NAMELESS = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=c
 
 .DEFAULT_GOAL := help
 .PHONY: help up down reset tools check test histories growth cost lint supply advisories template checkov bootstraps \
-  packages reproducible bench variants micro
+  packages reproducible sbom bench variants micro
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -94,6 +95,12 @@ packages: bootstraps ## the functions as zips, the same for the same bootstrap, 
 
 reproducible: tools ## build the last commit twice in different places, and compare; twice the time of `make bootstraps`
 	tests/supply/two_clones.sh $(BINARIES)
+
+sbom: $(CYCLONEDX)/bin/cargo-cyclonedx ## what each function is made of, as CycloneDX, into target/sbom; builds its tool, once
+	tests/supply/sbom.sh $< $(TARGET)/sbom $(BINARIES)
+
+$(CYCLONEDX)/bin/cargo-cyclonedx:
+	cargo install --quiet --locked --version =0.5.9 --root $(CYCLONEDX) cargo-cyclonedx
 
 bench: bootstraps ## the functions against their peers, half an hour on a quiet machine: docs/benchmarks/README.md
 	cargo run --release --locked --manifest-path bench/Cargo.toml --bin bench -- functions
