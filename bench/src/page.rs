@@ -141,7 +141,7 @@ fn aims(page: &mut String, results: &Results) -> std::fmt::Result {
             "calls of a consumer that wait for one another, ten different orders",
             depth,
             4.2,
-            "≤ 4",
+            "≤ 4, ± 0.2 of the measurement",
             "",
         ),
         ahead_of(
