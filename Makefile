@@ -72,7 +72,8 @@ template: tools ## cfn-lint on template.yaml and operations.yaml, and on what SA
 	$(PYTHON)/cfn-lint --regions us-east-1,eu-west-1,me-central-1 -- template.yaml operations.yaml
 	@mkdir -p .dev/template
 	$(PYTHON)/python tests/template/translate.py template.yaml .dev/template/dev.json
-	$(PYTHON)/python tests/template/translate.py template.yaml .dev/template/prod.json Stage=prod TrafficShift=Canary10Percent5Minutes Architecture=arm64
+	$(PYTHON)/python tests/template/translate.py template.yaml .dev/template/prod.json Stage=prod TrafficShift=Canary10Percent5Minutes Architecture=arm64 \
+	  TablesKeyArn=arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab
 	$(PYTHON)/cfn-lint -- .dev/template/dev.json .dev/template/prod.json
 
 checkov: $(CHECKOV)/installed ## the templates against checkov's rules, beyond `make test`; installs 290 MB, once

@@ -526,6 +526,43 @@ fn the_relay_reads_the_index_updates_records_and_sends_and_can_do_nothing_else()
     assert_eq!(grants("WebhookRelayRole"), expected.into());
 }
 
+#[test]
+fn a_key_of_ones_own_encrypts_every_table_and_serves_every_function_through_dynamodb_alone() {
+    let with_key = json!({
+        "SSEEnabled": true,
+        "SSEType": "KMS",
+        "KMSMasterKeyId": { "Ref": "TablesKeyArn" },
+    });
+    let no_value = json!({ "Ref": "AWS::NoValue" });
+    for table in names("AWS::DynamoDB::Table") {
+        let encryption = &properties(table)["SSESpecification"]["Fn::If"];
+
+        assert_eq!(
+            *encryption,
+            json!(["HasTablesKey", with_key, no_value]),
+            "{table}"
+        );
+    }
+
+    let policy = only("AWS::IAM::Policy");
+    let document = &properties(policy)["PolicyDocument"];
+    let roles: BTreeSet<_> = list(&properties(policy)["Roles"])
+        .iter()
+        .map(target)
+        .collect();
+    let functions = names("AWS::Lambda::Function");
+    assert_eq!(resource(policy)["Condition"], "HasTablesKey");
+    assert_eq!(roles, functions.into_iter().map(role_of).collect());
+    for statement in list(&document["Statement"]) {
+        assert_eq!(statement["Resource"], json!({ "Ref": "TablesKeyArn" }));
+        assert_eq!(
+            statement["Condition"]["StringEquals"]["kms:ViaService"],
+            json!({ "Fn::Sub": "dynamodb.${AWS::Region}.amazonaws.com" })
+        );
+        assert!(one_or_many(&statement["Action"]).all(|action| !action.contains('*')));
+    }
+}
+
 // ---------------------------------------------------------------- data
 
 #[test]
