@@ -154,12 +154,16 @@ fn written() -> BTreeSet<Series> {
     ours.chain(of_aws).chain(counted).collect()
 }
 
-/// The metrics on the dashboard, with the values of their dimensions.
-fn shown() -> Vec<(Series, BTreeMap<String, String>)> {
+/// What the dashboard is made of.
+fn widgets() -> Vec<Value> {
     let body = &all("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"]["Fn::Sub"];
     let body: Value = serde_json::from_str(body.as_str().unwrap()).expect("a dashboard in JSON");
-    let widgets = body["widgets"].as_array().unwrap().clone();
-    widgets
+    body["widgets"].as_array().unwrap().clone()
+}
+
+/// The metrics on the dashboard, with the values of their dimensions; not what is computed from them.
+fn shown() -> Vec<(Series, BTreeMap<String, String>)> {
+    widgets()
         .iter()
         .flat_map(|widget| {
             widget["properties"]["metrics"]
@@ -167,6 +171,7 @@ fn shown() -> Vec<(Series, BTreeMap<String, String>)> {
                 .cloned()
                 .unwrap_or_default()
         })
+        .filter(|metric| metric[0].is_string())
         .map(|metric| {
             let words: Vec<String> = metric
                 .as_array()
@@ -233,6 +238,42 @@ fn the_dashboard_shows_every_metric_of_the_functions_and_none_that_nobody_writes
             metric.name
         );
     }
+}
+
+#[test]
+fn the_dashboard_sets_requests_against_all_answers_and_shows_the_remainder() {
+    let ledger = widgets()
+        .into_iter()
+        .find(|widget| text(&widget["properties"]["title"]).starts_with("The ledger"))
+        .expect("a ledger of requests");
+    let shown = ledger["properties"]["metrics"].as_array().unwrap();
+    let option = |metric: &Value, name: &str| -> Value {
+        let options = metric.as_array().unwrap().last().unwrap();
+        options[name].clone()
+    };
+    let id_of = |answer: &str, provider: &str| -> String {
+        let metric = shown
+            .iter()
+            .find(|it| it[1] == answer && it[5] == provider)
+            .unwrap_or_else(|| panic!("{answer} of {provider} is not in the ledger"));
+        text(&option(metric, "id"))
+    };
+    let answers = ["Accepted", "Duplicate", "Ignored", "Refused", "Unavailable"];
+    let terms: Vec<String> = answers
+        .iter()
+        .flat_map(|answer| Provider::ALL.map(|provider| id_of(answer, provider.as_str())))
+        .map(|id| format!("FILL({id},0)"))
+        .collect();
+
+    let remainder = shown
+        .iter()
+        .find(|metric| option(metric, "id") == "remainder")
+        .expect("a remainder");
+
+    let expected = format!("requests - ({})", terms.join("+"));
+    assert_eq!(text(&option(remainder, "expression")), expected);
+    assert_eq!(shown[0][1], "Count");
+    assert_eq!(option(&shown[0], "id"), "requests");
 }
 
 #[test]
@@ -374,4 +415,29 @@ fn the_cost_of_watching_is_what_the_page_says() {
         page.contains(&sentence),
         "docs/cost.md does not say: {sentence}"
     );
+}
+
+#[test]
+fn only_eight_of_checkovs_rules_are_set_aside_each_with_its_reason() {
+    let mut rules = BTreeSet::new();
+    for (name, resource) in RESOURCES.iter() {
+        let skips = resource["Metadata"]["checkov"]["skip"].as_array();
+        for skip in skips.into_iter().flatten() {
+            let reason = text(&skip["comment"]);
+            assert!(reason.ends_with('.'), "{name}: no reason for {skip}");
+            rules.insert(text(&skip["id"]));
+        }
+    }
+
+    let decided = [
+        "CKV_AWS_115", // a reservation of concurrency for each function
+        "CKV_AWS_116", // a dead-letter queue of each function, for calls that nobody waits for
+        "CKV_AWS_117", // a VPC
+        "CKV_AWS_119", // a key of one's own for tables
+        "CKV_AWS_158", // for log groups
+        "CKV_AWS_173", // for variables
+        "CKV_AWS_26",  // for topics
+        "CKV_AWS_27",  // for queues
+    ];
+    assert_eq!(rules, decided.map(str::to_owned).into());
 }
