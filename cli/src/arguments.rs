@@ -2,6 +2,7 @@
 
 mod repair;
 mod simulate;
+mod smoke;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub(crate) use repair::{
     ShowDeadLetters, ShowWebhook, Webhook, WholeReading,
 };
 pub(crate) use simulate::Simulate;
+pub(crate) use smoke::Smoke;
 
 /// Over the options that every command has.
 const GLOBAL: &str = "Options of every command";
@@ -92,6 +94,8 @@ pub(crate) enum Command {
     /// Play both providers: whole orders, with what goes wrong on the way, and check what comes of them
     #[command(after_long_help = simulate::SIMULATES)]
     Simulate(Simulate),
+    /// Check a stack after a deployment: a short order over each provider, and nothing left of it
+    Smoke(Smoke),
 }
 
 #[derive(Debug, Subcommand)]
@@ -334,6 +338,8 @@ mod tests {
             "hookctl simulate",
             "hookctl simulate --orders 10000 --rate 500 --connections 64 --seed 7 --provider armada --timeout 5",
             "hookctl simulate --merchant m --app-id a --installation-id i --url-key k --token t --json",
+            "hookctl smoke",
+            "hookctl --stack-name prod smoke --timeout 120 --json",
             "hookctl simulate --duplicates 0 --retries 1 --reordered 100 --late 2 --corrupt 3 --forged 4 --window 60",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line));
@@ -424,6 +430,12 @@ mod tests {
             ("hookctl simulate --duplicates 101", "more than all"),
             ("hookctl simulate --seed x", "a seed is a number"),
             ("hookctl simulate --app-id a", "half a credential"),
+            ("hookctl smoke --timeout 0", "no order comes at once"),
+            (
+                "hookctl smoke --timeout 1801",
+                "longer than a temporary installation may live",
+            ),
+            ("hookctl smoke --merchant m", "never a real merchant's"),
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{why}");
         }

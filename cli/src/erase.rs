@@ -6,12 +6,13 @@ use std::fmt;
 
 use aws::{OrderItems, RecordChange, StoredWebhook, WebhookFilter, WebhookParts};
 use domain::{
-    EpochMillis, OrderKey, Orders as _, PortError, RecordState, TimelineEntry, short_digest,
+    EpochMillis, OrderKey, Orders as _, PortError, RecordState, TimelineEntry, WebhookKey,
+    short_digest,
 };
 use providers::adapter;
 use serde::{Deserialize, Serialize};
 
-use crate::arguments::{Erase, Reading, StackChoice};
+use crate::arguments::{Erase, Reading, StackChoice, WholeReading};
 use crate::moment;
 use crate::output::{Output, OutputError};
 use crate::progress::Progress;
@@ -86,6 +87,45 @@ pub(crate) async fn run(
         return Err(EraseError::Left(left));
     }
     Ok(())
+}
+
+/// Erases what is stored of an order under these keys, and its state and timeline: as the command does, without reading
+/// the table for what else there may be. Pending records are left. How many things were left.
+pub(crate) async fn erase_known(
+    stack: &Stack,
+    order: &OrderKey,
+    keys: &BTreeSet<WebhookKey>,
+    output: Output,
+) -> Result<u64, EraseError> {
+    let erasure = Erasure {
+        tables: stack.tables()?,
+        stack: stack.name().to_owned(),
+        options: Erase {
+            merchant: order.merchant_id.clone(),
+            provider: order.provider,
+            order: order.order_id.clone(),
+            timeline: true,
+            pending: false,
+            yes: true,
+            whole: WholeReading::default(),
+        },
+        order: order.clone(),
+        output,
+        met: RefCell::default(),
+        sum: RefCell::default(),
+    };
+    for key in keys {
+        if let Some(stored) = erasure.tables.webhooks.get(key.as_str()).await? {
+            let outcome = erasure.erase_record(&stored).await?;
+            erasure.sum.borrow_mut().count(outcome);
+        }
+    }
+    let items = erasure.tables.orders.items(order).await?;
+    if !items.is_empty() {
+        let outcome = erasure.erase_items(&items).await?;
+        erasure.sum.borrow_mut().count(outcome);
+    }
+    Ok(erasure.sum.take().left())
 }
 
 /// What became of a record, or of the order's items.

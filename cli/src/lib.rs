@@ -7,12 +7,14 @@
 //! `domain` and `providers`, what is stored from `aws`.
 
 mod arguments;
+mod command_line;
 mod dead_letters;
 mod demo;
 pub mod dev;
 mod erase;
 mod http;
 mod installation;
+mod interruption;
 mod ledger;
 mod moment;
 mod order;
@@ -28,6 +30,7 @@ mod sdk;
 mod secrets;
 mod send;
 pub mod simulate;
+mod smoke;
 mod stack;
 mod table;
 mod webhook;
@@ -50,6 +53,7 @@ use refold::RefoldError;
 use samples::SampleError;
 use send::SendError;
 use simulate::SimulateError;
+use smoke::SmokeError;
 use stack::StackError;
 
 pub use http::{HttpAnswer, HttpError, WebhookAddress, post};
@@ -144,6 +148,7 @@ async fn chosen(
         Command::Erase(options) => erase::run(options, choice, output).await?,
         Command::Send(command) => send::run(command, choice, output).await?,
         Command::Simulate(options) => simulate::run(&options, choice, output).await?,
+        Command::Smoke(options) => smoke::run(&options, choice, output).await?,
     }
     Ok(())
 }
@@ -197,6 +202,8 @@ enum CommandError {
     Send(#[from] SendError),
     #[error(transparent)]
     Simulate(#[from] SimulateError),
+    #[error(transparent)]
+    Smoke(#[from] SmokeError),
 }
 
 impl CommandError {
@@ -219,6 +226,7 @@ impl CommandError {
             | Self::DeadLetter(DeadLetterError::Stack(error))
             | Self::Send(SendError::Stack(error))
             | Self::Simulate(SimulateError::Stack(error))
+            | Self::Smoke(SmokeError::Stack(error))
             | Self::Ledger(LedgerError::Stack(error))
             | Self::Erase(EraseError::Stack(error)) => stack_failure(error),
             Self::Send(SendError::Sample(SampleError::NotFound { .. })) => Failure::NotFound,
@@ -230,6 +238,7 @@ impl CommandError {
             | Self::DeadLetter(_)
             | Self::Send(_)
             | Self::Simulate(_)
+            | Self::Smoke(_)
             | Self::Ledger(_)
             | Self::Erase(_) => Failure::Failed,
         }
@@ -322,6 +331,14 @@ mod tests {
             (
                 CommandError::Simulate(SimulateError::Stack(no_stack())),
                 Failure::NotRunning,
+            ),
+            (
+                CommandError::Smoke(SmokeError::Stack(unknown())),
+                Failure::NotFound,
+            ),
+            (
+                CommandError::Smoke(SmokeError::Failed(Vec::new())),
+                Failure::Failed,
             ),
         ] {
             assert_eq!(error.failure(), failure, "{error}");

@@ -19,6 +19,7 @@ mod proxy;
 mod relay;
 mod repair;
 mod simulate;
+mod smoke;
 mod stack;
 mod storm;
 mod webhooks;
@@ -110,8 +111,14 @@ fn all(stacks: &Arc<Stacks>) -> Vec<Trial> {
         bootstraps::TESTS,
         webhooks::TESTS,
         simulate::TESTS,
+        smoke::TESTS,
     ];
-    let faulty = [faults::TESTS, permissions::TESTS, storm::TESTS];
+    let faulty = [
+        faults::TESTS,
+        permissions::TESTS,
+        smoke::FAULTY,
+        storm::TESTS,
+    ];
     let last = [relay::TESTS, repair::TESTS];
     let trials = |tests: &[&[(&'static str, Test)]], run: fn(&Stacks, Test)| {
         let trial = |(name, test): &(&'static str, Test)| {

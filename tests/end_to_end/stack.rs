@@ -183,6 +183,30 @@ impl Stack {
         self.wait_for(scan.collect::<Result<Vec<_>, _>>()).unwrap()
     }
 
+    /// How many rows of all tables are about a merchant whose id begins so.
+    pub(crate) fn rows_of(&self, merchants: &str) -> usize {
+        let tables = [
+            "InstallationsTableName",
+            "WebhooksTableName",
+            "OrdersTableName",
+        ];
+        let rows = tables.map(|table| {
+            let scan = self
+                .dynamodb
+                .scan()
+                .table_name(self.output(table))
+                .consistent_read(true)
+                .filter_expression("contains(pk, :merchant) OR begins_with(merchant_id, :merchant)")
+                .expression_attribute_values(":merchant", AttributeValue::S(merchants.to_owned()))
+                .into_paginator()
+                .items()
+                .send();
+            let rows = self.wait_for(scan.collect::<Result<Vec<_>, _>>()).unwrap();
+            rows.len()
+        });
+        rows.iter().sum()
+    }
+
     /// The keys of a merchant's records in the sparse index.
     pub(crate) fn pending(&self, merchant: &MerchantId) -> Vec<String> {
         let table = self.output("WebhooksTableName");

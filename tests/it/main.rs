@@ -36,6 +36,8 @@ mod repair;
 mod shipday_quirks;
 #[cfg(feature = "end-to-end")]
 mod simulate;
+#[cfg(feature = "end-to-end")]
+mod smoke;
 mod strict_concurrency;
 mod strict_dynamodb;
 mod strict_model;

@@ -40,8 +40,13 @@ pub(crate) async fn hookctl(database: &Database, line: &str) -> Said {
 
 /// The same, on a database that is reached at this address.
 pub(crate) async fn hookctl_at(address: &str, line: &str) -> Said {
+    hookctl_in(&place(address), line).await
+}
+
+/// The same, on any services.
+pub(crate) async fn hookctl_in(place: &Place, line: &str) -> Said {
     let line = format!("{line} --json");
-    let ended = run_at(&place(address), &words(&line)).await;
+    let ended = run_at(place, &words(&line)).await;
     Said {
         code: ended.code,
         lines: ended
@@ -94,7 +99,8 @@ where
     address
 }
 
-fn place(address: &str) -> Place {
+/// The tables of a database that is reached at this address, as a stack's.
+pub(crate) fn place(address: &str) -> Place {
     let outputs = [
         ("InstallationsTableName", "InstallationsTable"),
         ("WebhooksTableName", "WebhooksTable"),

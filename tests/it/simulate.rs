@@ -153,13 +153,27 @@ async fn every_simulated_order_ends_as_planned_whatever_happens_on_the_way() {
         let plan = plan(seed, ORDERS, disturbances(&mut random));
         let pipeline = send(&plan, &mut random).await;
 
-        for PlannedOrder { key, way, outcome } in orders(&plan) {
+        for planned in orders(&plan) {
+            let PlannedOrder {
+                key,
+                way,
+                outcome,
+                timeline,
+            } = planned;
             let state = pipeline.state(key.provider, key.order_id.as_str());
             assert!(
                 outcome.is_met_by(&state),
                 "{key}, {way}: {outcome} and not {state:?}"
             );
             let entries = pipeline.world.read(&key).await.unwrap().entries;
+            assert_eq!(entries.len(), timeline.len(), "{key}, {way}");
+            for (entry, planned) in entries.iter().zip(&timeline) {
+                let record = entry.webhook_pk.as_str();
+                assert_eq!(entry.occurred_at_ms, planned.at, "{record}");
+                assert_eq!(entry.word.status.as_deref(), Some(planned.status));
+                let rest = record.strip_prefix(planned.record.as_str()).unwrap();
+                assert!(rest.is_empty() || rest.starts_with('#'), "{record}");
+            }
             let folded = fold(providers::adapter(key.provider), entries).state;
             assert_eq!(folded, state, "{key}, {way}");
             met.insert((key.provider, way));

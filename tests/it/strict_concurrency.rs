@@ -231,18 +231,25 @@ impl Tables {
     /// word of the answer.
     pub(crate) async fn post(&self, webhook: &Webhook) -> String {
         loop {
-            let request = gateway_request(&http_api_event(webhook));
-            let response = match webhook.provider {
-                Provider::Armada => self.armada.handle(request).await,
-                Provider::Shipday => self.shipday.handle(request).await,
-            };
-            let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
-            match response.status().as_u16() {
+            let (status, body) = self.receive(webhook).await;
+            let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+            match status {
                 200 => return body["status"].as_str().unwrap().to_owned(),
                 503 => {}
                 _ => panic!("not a webhook of this test: {body}"),
             }
         }
+    }
+
+    /// Sends a webhook through the HTTP API; status and body of the answer.
+    pub(crate) async fn receive(&self, webhook: &Webhook) -> (u16, String) {
+        let request = gateway_request(&http_api_event(webhook));
+        let response = match webhook.provider {
+            Provider::Armada => self.armada.handle(request).await,
+            Provider::Shipday => self.shipday.handle(request).await,
+        };
+        let body = String::from_utf8(response.body().to_vec()).unwrap();
+        (response.status().as_u16(), body)
     }
 
     /// Sends webhooks, all at once; the words of the answers, sorted.

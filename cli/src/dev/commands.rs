@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use domain::Provider;
 use serde::Serialize;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::deployment::{Deployment, STACK_NAME};
 use super::error::DevError;
@@ -20,6 +19,7 @@ use super::{
 };
 use crate::arguments::{Dev, Up};
 use crate::demo;
+use crate::interruption::Interruption;
 use crate::order::OrderView;
 use crate::output::Output;
 use crate::repository::repository_root;
@@ -43,9 +43,9 @@ pub(crate) async fn run(command: Dev, output: Output) -> Result<(), DevError> {
         Dev::Down => down(&root, output).await,
         Dev::Reset => reset(&root, output).await,
         Dev::Tools => {
-            Interruption::new()?
-                .before(tools::install(&root, output))
-                .await
+            let mut interruption = Interruption::new().map_err(DevError::Signals)?;
+            let installed = interruption.before(tools::install(&root, output)).await;
+            installed.unwrap_or(Err(DevError::Interrupted))
         }
         Dev::Pack(options) => pack::run(&options, output),
     }
@@ -63,11 +63,9 @@ async fn up(root: &Path, options: &Up, output: Output) -> Result<(), DevError> {
     emulator::free_port(options.port, PORT_OPTION)?;
     emulator::free_port(options.watch_port, WATCH_PORT_OPTION)?;
 
-    let mut interruption = Interruption::new()?;
-    let mut stack = match interruption
-        .before(Box::pin(start(root, options, output)))
-        .await
-    {
+    let mut interruption = Interruption::new().map_err(DevError::Signals)?;
+    let started = interruption.before(Box::pin(start(root, options, output)));
+    let mut stack = match started.await.unwrap_or(Err(DevError::Interrupted)) {
         Ok(stack) => stack,
         Err(error) => {
             // What had been started ended with the attempt.
@@ -277,49 +275,5 @@ impl fmt::Display for Reset {
             "The local stack is empty, but for the demo installations.\n"
         )?;
         write!(f, "{}", self.hints)
-    }
-}
-
-// ---------------------------------------------------------------- being stopped
-
-/// The ways to stop a command that runs until it is stopped.
-struct Interruption {
-    signals: [Signal; 3],
-}
-
-impl Interruption {
-    /// From now on the signals do not end the process by themselves.
-    fn new() -> Result<Self, DevError> {
-        let signals = [
-            SignalKind::interrupt(),
-            SignalKind::terminate(),
-            SignalKind::hangup(),
-        ];
-        let [interrupt, terminate, hangup] =
-            signals.map(|kind| signal(kind).map_err(DevError::Signals));
-        Ok(Self {
-            signals: [interrupt?, terminate?, hangup?],
-        })
-    }
-
-    /// Waits for one.
-    async fn wait(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.signals;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    }
-
-    /// What `work` gives, unless a signal comes first; `work` is dropped then.
-    async fn before<T>(
-        &mut self,
-        work: impl Future<Output = Result<T, DevError>>,
-    ) -> Result<T, DevError> {
-        tokio::select! {
-            result = work => result,
-            () = self.wait() => Err(DevError::Interrupted),
-        }
     }
 }

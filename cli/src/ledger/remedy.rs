@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{OrderFinding, RecordFinding};
 use crate::arguments::StackChoice;
+use crate::command_line::{self, quoted, words};
 use crate::records::printable;
 
 /// What kind of difference it is.
@@ -66,17 +67,7 @@ pub(super) struct Remedies {
 
 impl Remedies {
     pub(super) fn for_stack(choice: &StackChoice) -> Self {
-        let options = [
-            ("stack-name", &choice.stack_name),
-            ("region", &choice.region),
-            ("profile", &choice.profile),
-        ];
-        let mut hookctl = "hookctl".to_owned();
-        for (name, value) in options {
-            if let Some(value) = value {
-                hookctl.push_str(&format!(" --{name} {}", quoted(value)));
-            }
-        }
+        let hookctl = command_line::hookctl(choice);
         Self { hookctl }
     }
 
@@ -142,30 +133,6 @@ impl Remedies {
             why,
             remedy,
         })
-    }
-}
-
-/// The order as the arguments of a command.
-fn words(order: &OrderKey) -> String {
-    let OrderKey {
-        merchant_id,
-        provider,
-        order_id,
-    } = order;
-    format!(
-        "{} {provider} {}",
-        quoted(merchant_id.as_str()),
-        quoted(order_id.as_str())
-    )
-}
-
-/// A text as one word of a shell.
-fn quoted(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_./:-".contains(&b);
-    if !text.is_empty() && text.bytes().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 

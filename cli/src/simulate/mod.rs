@@ -29,7 +29,6 @@ use crate::progress::Progress;
 use crate::secrets::{self, NoRandomness};
 use crate::stack::{Stack, StackError};
 use crate::webhook::{ArmadaCredential, with_url_key};
-use plan::Credentials;
 use sending::{FIRST_WAIT, Means, Sending};
 use verdict::{Faults, Verdict};
 use watching::{Findings, Watch};
@@ -37,7 +36,10 @@ use watching::{Findings, Watch};
 pub use body::BodyTemplateError;
 pub use expectation::{Answered, Expected, Outcome};
 pub(crate) use life::MAX_ORDERS;
-pub use plan::{Delivery, Disturbances, Plan, PlanError, PlannedOrder, Scenario, ways};
+pub(crate) use plan::Credentials;
+pub use plan::{
+    Delivery, Disturbances, Plan, PlanError, PlannedEvent, PlannedOrder, Scenario, ways,
+};
 
 /// How often the progress is told and the table looked at.
 const TICK: Duration = Duration::from_millis(250);

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::{
-    EpochMillis, IdentifierError, MerchantId, Millis, OrderId, OrderKey, Provider, Topic, WebhookId,
+    EpochMillis, IdentifierError, MerchantId, Millis, OrderId, OrderKey, Provider, Topic,
+    WebhookId, WebhookKey,
 };
 use fastrand::Rng;
 
@@ -14,6 +15,9 @@ use super::life::{Life, Moment, begin_of, driver_name};
 use super::route::Route;
 use crate::demo;
 use crate::webhook::{ArmadaCredential, Webhook};
+
+/// How the id of a webhook ends that Armada sends under a new one.
+const AGAIN: &str = "-again";
 
 /// What goes wrong between a provider and the receiver, each in hundredths of the webhooks that tell a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,6 +181,20 @@ pub struct PlannedOrder {
     pub way: &'static str,
     /// What must have come of it when all its webhooks are applied.
     pub outcome: Outcome,
+    /// The events that its timeline must have then, in the order of their time.
+    pub timeline: Vec<PlannedEvent>,
+}
+
+/// An event of an order of the plan.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PlannedEvent {
+    /// When it happened, as far as the provider tells.
+    pub at: EpochMillis,
+    /// The provider's own word for the status.
+    pub status: &'static str,
+    /// Where the webhook that tells it is kept. A disturbed one that comes before, under the same id, has its place;
+    /// then its own digest follows the key.
+    pub record: WebhookKey,
 }
 
 /// Everything that is going to be sent. It is computed as it is asked for, and holds no webhook.
@@ -234,24 +252,56 @@ impl Plan {
     /// None that can happen: its id can be part of a key.
     pub fn order(&self, order: u32) -> Result<PlannedOrder, IdentifierError> {
         let life = self.scenario.life(order);
-        let tells = |sketch: &&Sketch| match sketch.kind {
-            Kind::First | Kind::Retry { .. } => true,
-            Kind::Duplicate | Kind::Cut { .. } | Kind::Forged | Kind::Position { .. } => false,
+        let key = OrderKey {
+            merchant_id: self.scenario.merchant.clone(),
+            provider: life.provider,
+            order_id: OrderId::parse(&life.order_id())?,
         };
+        let mut timeline = Vec::new();
+        for sketch in self.sketches(order) {
+            timeline.extend(self.event(&key, &sketch)?);
+        }
+        timeline.sort();
         Ok(PlannedOrder {
-            key: OrderKey {
-                merchant_id: self.scenario.merchant.clone(),
-                provider: life.provider,
-                order_id: OrderId::parse(&life.order_id())?,
-            },
             way: life.route.name,
             outcome: Outcome {
                 status: Some(life.route.ends),
                 reason: life.route.reason,
-                events: self.sketches(order).iter().filter(tells).count(),
+                events: timeline.len(),
                 driver: life.last_driver().map(driver_name),
             },
+            key,
+            timeline,
         })
+    }
+
+    /// The event that a webhook tells, if no other has told it before.
+    fn event(
+        &self,
+        order: &OrderKey,
+        sketch: &Sketch,
+    ) -> Result<Option<PlannedEvent>, IdentifierError> {
+        let (at, suffix) = match sketch.kind {
+            Kind::First => (sketch.step.at, ""),
+            Kind::Retry { sent_at } => (sent_at, AGAIN),
+            Kind::Duplicate | Kind::Cut { .. } | Kind::Forged | Kind::Position { .. } => {
+                return Ok(None);
+            }
+        };
+        let (merchant, step) = (&order.merchant_id, sketch.step.step);
+        let record = match order.provider {
+            Provider::Armada => {
+                WebhookKey::armada(merchant, &self.armada_order, &sketch.webhook_id(suffix))
+            }
+            Provider::Shipday => {
+                WebhookKey::shipday(merchant, &order.order_id, &Topic::parse(step.event)?, at)
+            }
+        };
+        Ok(Some(PlannedEvent {
+            at,
+            status: step.status,
+            record,
+        }))
     }
 
     fn sketches(&self, order: u32) -> Vec<Sketch> {
@@ -265,7 +315,7 @@ impl Plan {
             Kind::First | Kind::Duplicate | Kind::Cut { .. } | Kind::Forged => {
                 (step.at, sketch.webhook_id(""), &self.armada_order)
             }
-            Kind::Retry { sent_at } => (sent_at, sketch.webhook_id("-again"), &self.armada_order),
+            Kind::Retry { sent_at } => (sent_at, sketch.webhook_id(AGAIN), &self.armada_order),
             // One id for the whole series of an order, as Armada has it.
             Kind::Position { at } => (at, sketch.series_id(), &self.armada_position),
         };

@@ -111,6 +111,22 @@ impl InstallationsTable {
         }
     }
 
+    /// Removes an installation, if it is there. Only operators delete.
+    ///
+    /// # Errors
+    /// When the table did not answer.
+    pub async fn remove(&self, credential: &CredentialDigest) -> Result<(), PortError> {
+        let delete = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .key("pk", AttributeValue::S(credential.to_string()));
+        match delete.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(port_error("installation deletion", &error)),
+        }
+    }
+
     /// Every installation, in no order.
     ///
     /// # Errors
