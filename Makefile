@@ -4,6 +4,8 @@ HOOKCTL = cargo run -q --locked --bin hookctl --
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 PYTHON = .dev/python/bin
 END_TO_END = pipeline-tests/end-to-end
+# Which stack of samconfig.toml is deployed: dev, which is your own, or prod.
+ENV = dev
 BINARIES = armada-webhook shipday-webhook order-consumer webhook-relay
 CYCLONEDX = .dev/cargo-cyclonedx-0.5.9
 CHECKOV = .dev/checkov
@@ -14,7 +16,7 @@ NAMELESS = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=c
 
 .DEFAULT_GOAL := help
 .PHONY: help up down reset tools check test histories growth cost lint supply advisories template checkov bootstraps \
-  packages reproducible sbom bench variants micro
+  packages reproducible sbom deploy bench variants micro
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +104,9 @@ sbom: $(CYCLONEDX)/bin/cargo-cyclonedx ## what each function is made of, as Cycl
 
 $(CYCLONEDX)/bin/cargo-cyclonedx:
 	cargo install --quiet --locked --version =0.5.9 --root $(CYCLONEDX) cargo-cyclonedx
+
+deploy: ## build, deploy and check your own stack, or with ENV=prod the commit that is checked out; needs SAM
+	@HOOKCTL="$(HOOKCTL)" ./deploy.sh $(ENV)
 
 bench: bootstraps ## the functions against their peers, half an hour on a quiet machine: docs/benchmarks/README.md
 	cargo run --release --locked --manifest-path bench/Cargo.toml --bin bench -- functions

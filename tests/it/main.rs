@@ -12,6 +12,7 @@ mod canary;
 mod clients;
 mod consumer;
 mod cost;
+mod deploy;
 // What runs `hookctl` itself is built with it: under the feature of the tests that need it anyway.
 #[cfg(feature = "end-to-end")]
 mod erase;
