@@ -180,6 +180,7 @@ mod tests {
         let read: Vec<u16> = mine.filter(behind).take(PAGE).collect();
         Page {
             looked_at: read.len().try_into().unwrap(),
+            read_units: 0.5,
             next: (read.len() == PAGE).then(|| position(read[PAGE - 1])),
             items: read
                 .into_iter()

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::scan::ScanOutput;
 use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use domain::PortError;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,8 @@ pub struct Page<T> {
     pub items: Vec<(Position, T)>,
     /// How many items were looked at for that, and paid.
     pub looked_at: u64,
+    /// The read units that this took; 0 where the service does not tell, as an emulator may not.
+    pub read_units: f64,
     /// Where the segment goes on; `None` at its end.
     pub next: Option<Position>,
 }
@@ -81,6 +83,7 @@ pub(crate) fn scan(client: &Client, table: &str, part: Part<'_>) -> ScanFluentBu
         .total_segments(part.segment.of.into())
         .set_exclusive_start_key(part.after.map(Position::start_key))
         .set_limit(part.most.map(i32::from))
+        .return_consumed_capacity(ReturnConsumedCapacity::Total)
 }
 
 /// The page in an answer. `read` says what an item is; `None` leaves it out.
@@ -93,6 +96,10 @@ pub(crate) fn page<T>(
     let position = |item: &Item| Position::at(item, key).ok_or_else(|| damaged(call, "a key"));
     let next = answer.last_evaluated_key().map(position).transpose()?;
     let looked_at = u64::try_from(answer.scanned_count()).unwrap_or_default();
+    let consumed = answer.consumed_capacity();
+    let read_units = consumed
+        .and_then(|it| it.capacity_units())
+        .unwrap_or_default();
     let mut items = Vec::new();
     for item in answer.items.unwrap_or_default() {
         let at = position(&item)?;
@@ -101,6 +108,7 @@ pub(crate) fn page<T>(
     Ok(Page {
         items,
         looked_at,
+        read_units,
         next,
     })
 }
