@@ -1,5 +1,6 @@
 //! `cargo lambda watch`: runs the functions from their sources, and again whenever a file changes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read, Write as _};
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -241,7 +243,50 @@ fn copy_lines(from: impl Read, mut log: File, shown: &AtomicBool) {
         // Neither a full disk nor a closed stderr is a reason to stop reading: the writer would block.
         let _ = log.write_all(&line);
         if shown.load(Ordering::Relaxed) {
-            let _ = io::stderr().lock().write_all(&line);
+            let _ = io::stderr().lock().write_all(&without_metrics(&line));
+        }
+    }
+}
+
+/// A function's line without the description of its metrics, which is for CloudWatch and longer than all the rest. It is
+/// written last; in a text its quotes would be escaped.
+fn without_metrics(line: &[u8]) -> Cow<'_, [u8]> {
+    const BEGIN: &[u8] = b",\"_aws\":{";
+    let end = line.windows(BEGIN.len()).rposition(|part| part == BEGIN);
+    let described = end.and_then(|end| line.get(..end));
+    match described.map(|fields| [fields, b"}\n"].concat()) {
+        Some(line) if is_json(&line) => line.into(),
+        Some(_) | None => line.into(),
+    }
+}
+
+fn is_json(line: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(line).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_shown_without_the_description_of_its_metrics() {
+        for (line, shown) in [
+            (
+                r#"{"level":"INFO","Accepted":1,"stack":"s","_aws":{"Timestamp":1,"CloudWatchMetrics":[{"Metrics":[]}]}}"#,
+                r#"{"level":"INFO","Accepted":1,"stack":"s"}"#,
+            ),
+            (r#"{"level":"INFO"}"#, r#"{"level":"INFO"}"#),
+            (
+                r#"{"message":"a text with ,\"_aws\":{ in it"}"#,
+                r#"{"message":"a text with ,\"_aws\":{ in it"}"#,
+            ),
+            (r#"no JSON,"_aws":{}"#, r#"no JSON,"_aws":{}"#),
+            ("   Compiling domain", "   Compiling domain"),
+        ] {
+            let line = format!("{line}\n");
+            let left = without_metrics(line.as_bytes());
+
+            assert_eq!(left, format!("{shown}\n").as_bytes());
         }
     }
 }
