@@ -13,6 +13,7 @@ use providers::adapter;
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::{Erase, Reading, StackChoice, WholeReading};
+use crate::emphasis;
 use crate::moment;
 use crate::output::{Output, OutputError};
 use crate::progress::Progress;
@@ -153,6 +154,18 @@ impl Outcome {
             Self::LeftChanged => "left: changed",
             Self::LeftDamaged => "left: damaged",
             Self::LeftForRecords => "left: records",
+        }
+    }
+
+    /// As it is said of a number of them.
+    const fn of_many(self) -> &'static str {
+        match self {
+            Self::WouldDelete => "would be deleted",
+            Self::Deleted
+            | Self::LeftPending
+            | Self::LeftChanged
+            | Self::LeftDamaged
+            | Self::LeftForRecords => self.as_str(),
         }
     }
 
@@ -430,9 +443,9 @@ impl fmt::Display for Line {
             Self::Webhook(it) => {
                 write!(
                     f,
-                    "{:<13}  {:<11}  {}  {}",
+                    "{:<13}  {}  {}  {}",
                     it.outcome.as_str(),
-                    it.state.unwrap_or("damaged"),
+                    emphasis::state_cell(it.state.and_then(RecordState::parse)),
                     it.digest,
                     it.received_at.as_deref().unwrap_or("-")
                 )?;
@@ -490,10 +503,16 @@ impl Sum {
 
 impl fmt::Display for Total {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} record(s) of the order", self.summary.records)?;
-        for (n, (outcome, count)) in self.summary.outcomes.iter().enumerate() {
+        let Sum {
+            records, outcomes, ..
+        } = &self.summary;
+        write!(f, "{records} record(s) of the order")?;
+        if outcomes.values().sum::<u64>() > *records {
+            f.write_str(" and its state and timeline")?;
+        }
+        for (n, (outcome, count)) in outcomes.iter().enumerate() {
             let separator = if n == 0 { ": " } else { ", " };
-            write!(f, "{separator}{count} {}", outcome.as_str())?;
+            write!(f, "{separator}{count} {}", outcome.of_many())?;
         }
         Ok(())
     }

@@ -1,10 +1,14 @@
-//! What the command says: results on stdout, for people or as JSON; everything else on stderr.
+//! What the command says: results on stdout, for people or as JSON; everything else on stderr. Colours reach a terminal
+//! alone.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
+use anstream::adapter::strip_str;
 use serde::Serialize;
+
+use crate::emphasis;
 
 /// How results are written, and where to.
 #[derive(Clone, Copy, Debug)]
@@ -97,10 +101,10 @@ impl Output {
             Form::Discarded => return Ok(()),
         };
         if let Sink::Kept(kept) = self.sink {
-            keep(&kept.stdout, text.trim_end());
+            keep(&kept.stdout, &strip_str(text.trim_end()).to_string());
             return Ok(());
         }
-        let mut stdout = io::stdout().lock();
+        let mut stdout = anstream::stdout().lock();
         writeln!(stdout, "{}", text.trim_end())
             .and_then(|()| stdout.flush())
             .map_err(OutputError)
@@ -113,10 +117,11 @@ impl Output {
             return;
         }
         if let Sink::Kept(kept) = self.sink {
-            keep(&kept.stderr, &text.to_string());
+            keep(&kept.stderr, &strip_str(&text.to_string()).to_string());
             return;
         }
         // Nothing can be done for somebody who closed stderr.
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        let text = emphasis::message(&text.to_string());
+        let _ = writeln!(anstream::stderr().lock(), "{text}");
     }
 }

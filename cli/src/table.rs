@@ -2,25 +2,34 @@
 
 use std::fmt::Write as _;
 
+use anstream::adapter::strip_str;
+
 /// The rows with every column as wide as its widest cell, two blanks between columns, `indent` before each
 /// line.
 pub(crate) fn align<const COLUMNS: usize>(indent: &str, rows: &[[String; COLUMNS]]) -> String {
     let mut widths = [0; COLUMNS];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
+            *width = shown_width(cell).max(*width);
         }
     }
     let mut text = String::new();
     for row in rows {
         let mut line = indent.to_owned();
         for (width, cell) in widths.iter().zip(row) {
-            let _ = write!(line, "{cell:<width$}  "); // writing to a String cannot fail
+            let blanks = width + 2 - shown_width(cell);
+            let _ = write!(line, "{cell}{:blanks$}", ""); // writing to a String cannot fail
         }
         text.push_str(line.trim_end());
         text.push('\n');
     }
     text
+}
+
+/// How many characters a terminal shows of it: a colour takes no room.
+fn shown_width(cell: &str) -> usize {
+    let shown = strip_str(cell);
+    shown.into_iter().map(|part| part.chars().count()).sum()
 }
 
 #[cfg(test)]
@@ -32,5 +41,13 @@ mod tests {
         let rows = [["a", "long name", ""], ["bbb", "c", "d"]].map(|row| row.map(str::to_owned));
 
         assert_eq!(align(" ", &rows), " a    long name\n bbb  c          d\n");
+    }
+
+    #[test]
+    fn a_colour_takes_no_room() {
+        let rows = [["\u{1b}[31ma\u{1b}[0m", "b"], ["aaa", "b"]];
+        let text = align("", &rows.map(|row| row.map(str::to_owned)));
+
+        assert_eq!(text, "\u{1b}[31ma\u{1b}[0m    b\naaa  b\n");
     }
 }

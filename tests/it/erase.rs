@@ -10,7 +10,7 @@ use domain::{Orders as _, Provider, RecordState, WebhookRecords as _};
 use serde_json::json;
 use testkit::NOW;
 
-use crate::operator::{Said, hookctl, hookctl_at, in_front_of};
+use crate::operator::{Said, hookctl, hookctl_at, in_front_of, shown};
 use crate::strict_concurrency::Tables;
 use crate::strict_dynamodb::{Database, Item, recorded};
 use crate::support::{SENT_AT, armada_status, order_key, shipday_event};
@@ -95,6 +95,23 @@ async fn exactly_the_records_of_one_order_are_erased_and_a_second_run_erases_not
     assert_eq!(again.lines.len(), 1);
     assert_eq!(again.summary()["records"], 0);
     assert_eq!(items(database, "WebhooksTable").await, expected);
+}
+
+#[tokio::test]
+async fn what_would_be_erased_is_said_in_a_sentence() {
+    let tables = after_the_pipeline_ran().await;
+
+    for (options, sentence) in [
+        ("", "4 record(s) of the order: 4 would be deleted"),
+        (
+            "--timeline",
+            "4 record(s) of the order and its state and timeline: 5 would be deleted",
+        ),
+    ] {
+        let said = shown(&tables.database, &format!("{ERASE} {options}")).await;
+
+        assert_eq!(said.lines().last(), Some(sentence));
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use domain::{RecordState, short_digest};
 use serde::Serialize;
 
 use super::reading::{Effect, ReadingView, restored, understand};
+use crate::emphasis;
 use crate::moment;
 use crate::order::PersonalData;
 use crate::table;
@@ -21,8 +22,8 @@ pub(crate) struct Summary {
     /// Absent in a damaged record.
     state: Option<&'static str>,
     merchant_id: Option<String>,
-    order: Option<String>,
-    received_at: Option<String>,
+    pub(super) order: Option<String>,
+    pub(super) received_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     due_at: Option<String>,
     forward_attempts: Option<u32>,
@@ -50,8 +51,13 @@ impl From<&StoredWebhook> for Summary {
 }
 
 impl Summary {
-    pub(crate) fn state_word(&self) -> &'static str {
-        self.state.unwrap_or("damaged")
+    fn known_state(&self) -> Option<RecordState> {
+        self.state.and_then(RecordState::parse)
+    }
+
+    /// Its state in a column, marked if it needs a person.
+    pub(super) fn state_cell(&self) -> String {
+        emphasis::state_cell(self.known_state())
     }
 }
 
@@ -70,8 +76,8 @@ impl Listed {
 
     pub(crate) fn heading() -> String {
         format!(
-            "{:<24}  {:<11}  {:<16}  {}",
-            "RECEIVED", "STATE", "DIGEST", "KEY, ORDER"
+            "{:<24}  {:<12}  {:<16}  {}",
+            "RECEIVED", " STATE", "DIGEST", "KEY, ORDER"
         )
     }
 }
@@ -81,9 +87,9 @@ impl fmt::Display for Listed {
         let it = &self.webhook;
         write!(
             f,
-            "{:<24}  {:<11}  {}  {}",
+            "{:<24}  {}  {}  {}",
             it.received_at.as_deref().unwrap_or("-"),
-            it.state_word(),
+            it.state_cell(),
             it.digest,
             printable(&it.key)
         )?;
@@ -142,7 +148,7 @@ impl Shown {
         let it = &self.webhook;
         let facts = [
             ("digest", Some(it.digest.clone())),
-            ("state", Some(it.state_word().to_owned())),
+            ("state", Some(emphasis::state_word(it.known_state()))),
             ("because", it.close_reason.as_deref().map(printable)),
             ("merchant", it.merchant_id.clone()),
             ("order", it.order.clone()),
@@ -232,6 +238,20 @@ impl Outcome {
         }
     }
 
+    /// As it is said of a number of them.
+    const fn of_many(self) -> &'static str {
+        match self {
+            Self::WouldReplay => "would be replayed",
+            Self::WouldClose => "would be closed",
+            Self::Replayed
+            | Self::Closed
+            | Self::NothingToDo
+            | Self::NoEvent
+            | Self::Damaged
+            | Self::Changed => self.as_str(),
+        }
+    }
+
     /// Whether it is what was asked for, or as good.
     pub(crate) const fn is_success(self) -> bool {
         match self {
@@ -278,9 +298,9 @@ impl fmt::Display for Handled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:<13}  {:<11}  {}",
+            "{:<13}  {}  {}",
             self.outcome.as_str(),
-            self.webhook.state_word(),
+            self.webhook.state_cell(),
             printable(&self.webhook.key)
         )?;
         if let Some(reading) = &self.reading {
@@ -346,7 +366,7 @@ impl fmt::Display for Total {
         write!(f, "{records} webhook(s)")?;
         for (n, (outcome, count)) in outcomes.iter().enumerate() {
             let separator = if n == 0 { ": " } else { ", " };
-            write!(f, "{separator}{count} {}", outcome.as_str())?;
+            write!(f, "{separator}{count} {}", outcome.of_many())?;
         }
         f.write_str(if *at_limit { ", and perhaps more" } else { "" })
     }
@@ -359,6 +379,11 @@ mod tests {
 
     use super::super::reading::tests::stored;
     use super::*;
+
+    /// Without its colours.
+    fn shown(text: &str) -> String {
+        anstream::adapter::strip_str(text).to_string()
+    }
 
     #[test]
     fn a_record_is_shown_whole_but_for_what_is_personal() {
@@ -415,9 +440,9 @@ mod tests {
         ];
 
         expect![[r#"
-            RECEIVED                  STATE        DIGEST            KEY, ORDER
-            2026-01-07T21:06:40.120Z  unmapped     3137dc9e9a74a14c  armada#shop-1#order.updated#wh_5  shop-1#armada#A1
-            -                         damaged      71e818789ea41bf2  what\nis this"#]].assert_eq(&lines.join("\n"));
+            RECEIVED                   STATE        DIGEST            KEY, ORDER
+            2026-01-07T21:06:40.120Z  !unmapped     3137dc9e9a74a14c  armada#shop-1#order.updated#wh_5  shop-1#armada#A1
+            -                         !damaged      71e818789ea41bf2  what\nis this"#]].assert_eq(&shown(&lines.join("\n")));
     }
 
     #[test]
@@ -434,8 +459,8 @@ mod tests {
         let handled = Handled::new(&it, Outcome::WouldReplay).with_reading(reading, Some(effect));
 
         expect![[r#"
-            would replay   unmapped     armada#shop-1#order.updated#wh_5
-                           event of shop-1#armada#A1: delivered; new in the timeline, the order goes no status -> delivered"#]].assert_eq(&handled.to_string());
+            would replay   !unmapped     armada#shop-1#order.updated#wh_5
+                           event of shop-1#armada#A1: delivered; new in the timeline, the order goes no status -> delivered"#]].assert_eq(&shown(&handled.to_string()));
         expect![[r#"{"webhook":{"key":"armada#shop-1#order.updated#wh_5","digest":"3137dc9e9a74a14c","state":"unmapped","merchant_id":"shop-1","order":"shop-1#armada#A1","received_at":"2026-01-07T21:06:40.120Z","forward_attempts":0},"outcome":"would_replay","reading":{"as":"event","order":"shop-1#armada#A1","occurred_at":"2026-01-07T20:05:00.000Z","provider_status":"completed","status":"delivered"},"replay":{"in_timeline":false,"order_stands_still":false,"state_changes":true,"status_before":null,"status_after":"delivered"}}"#]].assert_eq(&serde_json::to_string(&handled).unwrap());
     }
 
