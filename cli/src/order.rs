@@ -1,5 +1,7 @@
 //! `hookctl order show`: what became of an order.
 
+mod watch;
+
 use std::fmt;
 
 use aws::OrdersTable;
@@ -10,6 +12,7 @@ use domain::{
 use serde::Serialize;
 
 use crate::arguments::{Show, StackChoice};
+use crate::emphasis;
 use crate::moment;
 use crate::output::{Output, OutputError};
 use crate::stack::{Stack, StackError};
@@ -28,6 +31,12 @@ pub(crate) enum OrderError {
         /// The provider's id of it.
         order: String,
     },
+    /// Somebody pressed Ctrl-C before it was where it should get to.
+    #[error("interrupted: the order has not reached `{0}`")]
+    NotReached(Status),
+    /// Nothing would be told when somebody pressed Ctrl-C.
+    #[error("Ctrl-C cannot be watched for")]
+    Signal(#[source] std::io::Error),
     /// The table did not answer.
     #[error(transparent)]
     Table(#[from] PortError),
@@ -59,6 +68,7 @@ pub(crate) async fn run(
         provider,
         order,
         personal_data,
+        watching,
     } = options;
     let personal_data = if personal_data {
         PersonalData::Shown
@@ -71,6 +81,9 @@ pub(crate) async fn run(
         order_id: order,
     };
     let table = Stack::open(choice).await?.tables()?.orders;
+    if watching.watch {
+        return watch::watch(&table, &key, personal_data, &watching, output).await;
+    }
     let view = read(&table, &key, personal_data)
         .await?
         .ok_or_else(|| OrderError::NotFound {
@@ -97,7 +110,7 @@ pub(crate) async fn read(
 }
 
 /// An order and its timeline.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct OrderView {
     merchant_id: String,
     provider: Provider,
@@ -113,7 +126,7 @@ pub(crate) struct OrderView {
 }
 
 /// One event of a timeline, and what became of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize)]
 struct EventView {
     occurred_at: String,
     received_at: String,
@@ -182,6 +195,26 @@ impl From<(TimelineEntry, Decision)> for EventView {
 }
 
 impl EventView {
+    /// Whether it is the same entry of the timeline, whatever became of it.
+    fn is_same_event(&self, other: &Self) -> bool {
+        let identity = |it: &Self| {
+            (
+                it.occurred_at.clone(),
+                it.words(),
+                it.provider_event_id.clone(),
+            )
+        };
+        identity(self) == identity(other)
+    }
+
+    fn row(&self) -> [String; 3] {
+        [
+            self.occurred_at.clone(),
+            self.words(),
+            self.decision.clone(),
+        ]
+    }
+
     fn words(&self) -> String {
         let words = [&self.provider_event, &self.provider_status];
         let said: Vec<_> = words.into_iter().flatten().map(String::as_str).collect();
@@ -243,11 +276,7 @@ impl fmt::Display for OrderView {
                 table::align("  ", &rows)
             )?;
         }
-        let rows: Vec<_> = self
-            .timeline
-            .iter()
-            .map(|it| [it.occurred_at.clone(), it.words(), it.decision.clone()])
-            .collect();
+        let rows: Vec<_> = self.timeline.iter().map(EventView::row).collect();
         write!(
             f,
             "\nTimeline: what {} said, and what became of it\n\n{}",
@@ -271,12 +300,11 @@ impl OrderView {
         let details = &state.details;
         add(
             "status",
-            Some(
-                state
-                    .status
-                    .map_or("none: no event said one", Status::as_str)
-                    .to_owned(),
-            ),
+            Some(match state.status {
+                None => "none: no event said one".to_owned(),
+                Some(Status::Failed) => emphasis::alarming(Status::Failed.as_str()),
+                Some(status) => status.as_str().to_owned(),
+            }),
         );
         add("since", state.status_since_ms.map(moment::show));
         add(
@@ -349,13 +377,13 @@ fn money(amount: Option<String>, details: &Details) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use domain::{EpochMillis, MerchantId, OrderId, ProviderWord, WebhookId, WebhookKey};
     use expect_test::expect;
 
     use super::*;
 
-    fn key() -> OrderKey {
+    pub(super) fn key() -> OrderKey {
         OrderKey {
             merchant_id: MerchantId::parse("shop-1").unwrap(),
             provider: Provider::Armada,
@@ -363,7 +391,7 @@ mod tests {
         }
     }
 
-    fn entry(minute: u64, status: &str) -> TimelineEntry {
+    pub(super) fn entry(minute: u64, status: &str) -> TimelineEntry {
         TimelineEntry {
             occurred_at_ms: EpochMillis::new(1_767_816_000_000 + 60_000 * minute),
             word: ProviderWord {
@@ -384,7 +412,7 @@ mod tests {
         }
     }
 
-    fn timeline(entries: Vec<TimelineEntry>) -> Timeline {
+    pub(super) fn timeline(entries: Vec<TimelineEntry>) -> Timeline {
         let state = fold(providers::adapter(Provider::Armada), entries.clone()).state;
         Timeline {
             state: Some(state),

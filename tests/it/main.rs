@@ -17,6 +17,8 @@ mod deploy;
 #[cfg(feature = "end-to-end")]
 mod erase;
 mod failure_modes;
+#[cfg(feature = "end-to-end")]
+mod follow;
 mod fuzz;
 mod hostile_requests;
 mod ingest;

@@ -61,8 +61,12 @@ pub(crate) async fn hookctl_in(place: &Place, line: &str) -> Said {
 
 /// What a person sees of a command.
 pub(crate) async fn shown(database: &Database, line: &str) -> String {
-    let ended = run_at(&place(&database.address()), &words(line)).await;
-    ended.stdout
+    shown_at(&database.address(), line).await
+}
+
+/// The same, on a database that is reached at this address.
+pub(crate) async fn shown_at(address: &str, line: &str) -> String {
+    run_at(&place(address), &words(line)).await.stdout
 }
 
 /// An address that passes everything on to the database, after a look at each request; one that must not pass ends

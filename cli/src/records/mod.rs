@@ -1,6 +1,7 @@
 //! `hookctl webhook`: what became of webhooks, and a second chance for them.
 
 mod reading;
+mod tail;
 mod view;
 
 use std::cell::RefCell;
@@ -81,6 +82,7 @@ pub(crate) async fn run(
     };
     match command {
         Webhook::List(options) => records.list(&options).await,
+        Webhook::Tail(options) => records.tail(&options).await,
         Webhook::Show(options) => records.show(&options).await,
         Webhook::Replay(options) => records.replay(&options).await,
         Webhook::Close(options) => records.close(&options).await,
