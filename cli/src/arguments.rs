@@ -1,5 +1,7 @@
 //! The command line.
 
+mod examples;
+mod follow;
 mod repair;
 mod simulate;
 mod smoke;
@@ -7,11 +9,13 @@ mod smoke;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use domain::{CompanyId, EpochMillis, MerchantId, OrderId, Provider, Topic, WebhookId};
 
 use crate::moment;
 use crate::stack::Place;
 
+pub(crate) use follow::{Tail, Watching};
 pub(crate) use repair::Chosen as ChosenWebhooks;
 pub(crate) use repair::{
     Close, DeadLetters, Erase, Filters, Ledger, List, Reading, Redrive, Refold, Replay,
@@ -92,23 +96,38 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Send(Send),
     /// Play both providers: whole orders, with what goes wrong on the way, and check what comes of them
-    #[command(after_long_help = simulate::SIMULATES)]
+    #[command(after_long_help = format!("{}\n\n{}", simulate::SIMULATES, examples::SIMULATED))]
     Simulate(Simulate),
     /// Check a stack after a deployment: a short order over each provider, and nothing left of it
     Smoke(Smoke),
+    /// Write the script by which a shell completes this command line
+    #[command(after_long_help = examples::COMPLETES)]
+    Completions(Completions),
+}
+
+/// `hookctl completions`.
+#[derive(Args, Debug)]
+pub(crate) struct Completions {
+    /// For which shell
+    pub(crate) shell: Shell,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Dev {
     /// Install what is missing, start the stack, send two samples, reload the functions on every change
+    #[command(after_long_help = examples::UP)]
     Up(Up),
     /// End what `dev up` started, wherever it runs
+    #[command(after_long_help = examples::DOWN)]
     Down,
     /// Empty the running stack: no webhooks, no orders, only the demo installations
+    #[command(after_long_help = examples::RESET)]
     Reset,
     /// Only install what the local stack and the tests need, into .dev
+    #[command(after_long_help = examples::TOOLS)]
     Tools,
     /// Pack functions that were built into the zips that Lambda takes: the same zip for the same bootstrap
+    #[command(after_long_help = examples::PACKS)]
     Pack(Pack),
 }
 
@@ -141,18 +160,23 @@ pub(crate) enum Installation {
     #[command(subcommand)]
     Add(Add),
     /// List all installations
+    #[command(after_long_help = examples::LISTS)]
     List,
     /// Refuse an installation's webhooks from now on
+    #[command(after_long_help = examples::DISABLES)]
     Disable(Chosen),
     /// Take an installation's webhooks again
+    #[command(after_long_help = examples::ENABLES)]
     Enable(Chosen),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Add {
     /// Armada knows a sender by app id and installation id (v1) or by key id (v2)
+    #[command(after_long_help = examples::ADDS_ARMADA)]
     Armada(AddArmada),
     /// Shipday sends a token that is made up here and shown once
+    #[command(after_long_help = examples::ADDS_SHIPDAY)]
     Shipday(AddShipday),
 }
 
@@ -216,6 +240,7 @@ pub(crate) struct Chosen {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Order {
     /// Show where an order stands, and why
+    #[command(after_long_help = follow::SHOWS_ORDER)]
     Show(Show),
     /// Fold timelines anew and save the states that differ
     Refold(Refold),
@@ -232,13 +257,17 @@ pub(crate) struct Show {
     /// Show the driver's name and phone number in full
     #[arg(long)]
     pub(crate) personal_data: bool,
+    #[command(flatten)]
+    pub(crate) watching: Watching,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Send {
     /// Send it as Armada would
+    #[command(after_long_help = examples::SENDS_ARMADA)]
     Armada(SendArmada),
     /// Send it as Shipday would
+    #[command(after_long_help = examples::SENDS_SHIPDAY)]
     Shipday(SendShipday),
 }
 
@@ -300,6 +329,52 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    /// A command's path and itself, and those of all commands below it that have none themselves.
+    fn leaves(path: &str, command: &clap::Command) -> Vec<(String, clap::Command)> {
+        let path = format!("{path}{} ", command.get_name());
+        let mut below = command.get_subcommands().peekable();
+        if below.peek().is_none() {
+            return vec![(path, command.clone())];
+        }
+        below.flat_map(|command| leaves(&path, command)).collect()
+    }
+
+    /// What a shell makes of a line: every second part stands in quotes.
+    fn words(line: &str) -> Vec<&str> {
+        let parts = line.split('\'').enumerate();
+        let words = parts.flat_map(|(n, part)| match n % 2 {
+            0 => part.split_whitespace().collect(),
+            _ => vec![part],
+        });
+        words.collect()
+    }
+
+    #[test]
+    fn every_command_has_examples_that_are_understood_and_are_its_own() {
+        let leaves = leaves("", &Arguments::command());
+        assert!(leaves.len() > 20, "{}", leaves.len());
+        for (path, command) in leaves {
+            let help = command.get_after_long_help();
+            let help = help.map(ToString::to_string).unwrap_or_default();
+            let (_, examples) = help
+                .split_once("Examples:\n")
+                .unwrap_or_else(|| panic!("`{path}--help` has no section `Examples:`"));
+            let lines = examples
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty());
+            let lines: Vec<_> = lines.collect();
+
+            assert!(!lines.is_empty(), "{path}");
+            for line in lines {
+                let parsed = Arguments::try_parse_from(words(line));
+                assert!(parsed.is_ok(), "{path}: {line}: {parsed:?}");
+                let own = path.trim_start_matches("hookctl ").trim_end();
+                assert!(line.contains(own), "{path}: {line}");
+            }
+        }
     }
 
     #[test]
@@ -421,6 +496,26 @@ mod tests {
                 "hookctl send shipday ORDER_PIKEDUP --topic t",
                 "Shipday has no topics",
             ),
+            ("hookctl webhook tail --interval 0", "without a pause"),
+            ("hookctl webhook tail --interval NaN", "no number"),
+            ("hookctl webhook tail --interval 1e300", "for ever"),
+            (
+                "hookctl webhook tail --read-units 0",
+                "it would never begin",
+            ),
+            (
+                "hookctl webhook tail --order m#armada#1 --merchant n",
+                "two merchants",
+            ),
+            (
+                "hookctl order show m armada 1 --until delivered",
+                "it is only looked at once",
+            ),
+            (
+                "hookctl order show m armada 1 --watch --until lost",
+                "no such status",
+            ),
+            ("hookctl completions cmd", "no such shell"),
             ("hookctl simulate --orders 0", "nothing to do"),
             (
                 "hookctl simulate --orders 10000000",

@@ -8,9 +8,11 @@
 
 mod arguments;
 mod command_line;
+mod completions;
 mod dead_letters;
 mod demo;
 pub mod dev;
+mod emphasis;
 mod erase;
 mod http;
 mod installation;
@@ -47,7 +49,7 @@ use erase::EraseError;
 use installation::InstallationError;
 use ledger::LedgerError;
 use order::OrderError;
-use output::{Kept, Output};
+use output::{Kept, Output, OutputError};
 use records::RecordError;
 use refold::RefoldError;
 use samples::SampleError;
@@ -149,6 +151,7 @@ async fn chosen(
         Command::Send(command) => send::run(command, choice, output).await?,
         Command::Simulate(options) => simulate::run(&options, choice, output).await?,
         Command::Smoke(options) => smoke::run(&options, choice, output).await?,
+        Command::Completions(options) => completions::run(&options, output)?,
     }
     Ok(())
 }
@@ -204,6 +207,7 @@ enum CommandError {
     Simulate(#[from] SimulateError),
     #[error(transparent)]
     Smoke(#[from] SmokeError),
+    Output(#[from] OutputError),
 }
 
 impl CommandError {
@@ -240,7 +244,8 @@ impl CommandError {
             | Self::Simulate(_)
             | Self::Smoke(_)
             | Self::Ledger(_)
-            | Self::Erase(_) => Failure::Failed,
+            | Self::Erase(_)
+            | Self::Output(_) => Failure::Failed,
         }
     }
 }

@@ -7,6 +7,8 @@ use aws::WebhookFilter;
 use clap::{ArgGroup, Args, Subcommand};
 use domain::{DismissalReason, EpochMillis, MerchantId, OrderId, OrderKey, Provider, RecordState};
 
+use super::examples;
+use super::follow::{TAILS, Tail};
 use crate::moment;
 
 const SCANS: &str = "\
@@ -124,15 +126,19 @@ With --json every record is one line {\"webhook\": ...}, and the last line is {\
 #[derive(Debug, Subcommand)]
 pub(crate) enum Webhook {
     /// List records, without their bodies
-    #[command(after_long_help = SCANS)]
+    #[command(after_long_help = format!("{SCANS}\n\n{}", examples::LISTED))]
     List(List),
     /// Show a record, how today's mapping reads it, and what a replay would do
+    #[command(after_long_help = examples::SHOWN)]
     Show(ShowWebhook),
+    /// Show records as they arrive and as their states change, until Ctrl-C
+    #[command(after_long_help = TAILS)]
+    Tail(Tail),
     /// Send records through the pipeline once more
-    #[command(after_long_help = format!("{REPLAYS}\n\n{SCANS}"))]
+    #[command(after_long_help = format!("{REPLAYS}\n\n{SCANS}\n\n{}", examples::REPLAYED))]
     Replay(Replay),
     /// Dismiss records that are not needed
-    #[command(after_long_help = format!("{CLOSES}\n\n{SCANS}"))]
+    #[command(after_long_help = format!("{CLOSES}\n\n{SCANS}\n\n{}", examples::CLOSED))]
     Close(Close),
 }
 
@@ -256,7 +262,7 @@ pub(crate) struct Close {
 
 /// `hookctl order refold`.
 #[derive(Args, Debug)]
-#[command(after_long_help = REFOLDS)]
+#[command(after_long_help = format!("{REFOLDS}\n\n{}", examples::REFOLDED))]
 pub(crate) struct Refold {
     /// Whose order it is
     #[arg(required_unless_present = "all", requires_all = ["provider", "order"], conflicts_with_all = ["all", "of_merchant", "segments", "resume", "limit", "yes"])]
@@ -290,10 +296,10 @@ pub(crate) struct Refold {
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadLetters {
     /// Show what is in the dead-letter queue
-    #[command(after_long_help = DEAD_LETTERS)]
+    #[command(after_long_help = format!("{DEAD_LETTERS}\n\n{}", examples::DEAD_SHOWN))]
     Show(ShowDeadLetters),
     /// Send what is in the dead-letter queue to the events queue again
-    #[command(after_long_help = REDRIVES)]
+    #[command(after_long_help = format!("{REDRIVES}\n\n{}", examples::REDRIVEN))]
     Redrive(Redrive),
 }
 
@@ -318,7 +324,7 @@ pub(crate) struct Redrive {
 
 /// `hookctl ledger`.
 #[derive(Args, Debug)]
-#[command(after_long_help = LEDGER)]
+#[command(after_long_help = format!("{LEDGER}\n\n{}", examples::LEDGERS))]
 pub(crate) struct Ledger {
     /// Only records received at this time or later, and the orders that they name, like 2026-01-31T00:00:00Z
     #[arg(long, value_name = "RFC 3339", value_parser = moment::parse)]
@@ -347,7 +353,7 @@ impl Ledger {
 
 /// `hookctl erase`.
 #[derive(Args, Debug)]
-#[command(after_long_help = ERASES)]
+#[command(after_long_help = format!("{ERASES}\n\n{}", examples::ERASED))]
 pub(crate) struct Erase {
     /// Whose order it is
     pub(crate) merchant: MerchantId,
@@ -402,7 +408,7 @@ impl Filters {
     }
 }
 
-fn state(text: &str) -> Result<RecordState, String> {
+pub(super) fn state(text: &str) -> Result<RecordState, String> {
     RecordState::parse(text).ok_or_else(|| {
         let known = RecordState::ALL.map(RecordState::as_str);
         format!("use one of {}", known.join(", "))
