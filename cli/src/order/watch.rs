@@ -181,14 +181,16 @@ mod tests {
             view: &now,
         };
 
+        // A first line without a margin, which would be taken off all others.
         expect![[r#"
+            |
               status    not saved yet  was pending
               events    1
               since     none           was 2026-01-07T20:00:00.000Z
               revision  none           was 1, from 1 event(s)
               driver    none           was A***, ***09
         "#]]
-        .assert_eq(&step.to_string());
+        .assert_eq(&format!("|\n{step}"));
     }
 
     #[test]
