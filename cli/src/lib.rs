@@ -207,6 +207,7 @@ enum CommandError {
     Simulate(#[from] SimulateError),
     #[error(transparent)]
     Smoke(#[from] SmokeError),
+    #[error(transparent)]
     Output(#[from] OutputError),
 }
 

@@ -18,7 +18,11 @@ time. With --json it is a line {\"check\": ...}, and the last line is {\"summary
 failed, each of which is told with its likely cause and its entry in docs/operations.md. Build hookctl from the deployed
 commit.
 
-An operator needs PutItem and DeleteItem on `installations`, and what `erase` needs.";
+An operator needs PutItem and DeleteItem on `installations`, and what `erase` needs.
+
+Examples:
+  hookctl smoke
+  hookctl --stack-name delivery-webhooks-prod smoke --timeout 120";
 
 /// `hookctl smoke`.
 #[derive(Args, Debug)]
