@@ -18,7 +18,7 @@ use crate::stack::Place;
 pub(crate) use follow::{Tail, Watching};
 pub(crate) use repair::Chosen as ChosenWebhooks;
 pub(crate) use repair::{
-    Close, DeadLetters, Erase, Filters, Ledger, List, Reading, Redrive, Refold, Replay,
+    Close, DeadLetters, Discard, Erase, Filters, Ledger, List, Reading, Redrive, Refold, Replay,
     ShowDeadLetters, ShowWebhook, Webhook, WholeReading,
 };
 pub(crate) use simulate::Simulate;
@@ -32,7 +32,7 @@ Exit codes:
   0  done
   1  failed, or found a difference, or left something undone
   2  the command line was wrong
-  3  there is no such stack, installation, order, webhook or sample
+  3  there is no such stack, installation, order, webhook, message or sample
   4  nothing is running, or it does not answer";
 
 /// Runs the local stack, plays the providers, operates installations, and repairs webhooks and orders.
@@ -403,6 +403,7 @@ mod tests {
             "hookctl webhook close --state quarantined --until 2026-01-01T00:00:00Z --reason old --keep-days 15",
             "hookctl dlq show --limit 5",
             "hookctl dlq redrive --yes --limit 5",
+            "hookctl dlq discard 0b9c 7f3a --reason poison --force --yes",
             "hookctl ledger",
             "hookctl ledger --since 2026-01-01T00:00:00Z --until 2026-02-01T00:00:00Z --merchant m --json",
             "hookctl ledger --segments 16 --resume r.json",
@@ -480,6 +481,8 @@ mod tests {
                 "less than providers may take to send it again",
             ),
             ("hookctl dlq redrive --limit 0", "nothing to do"),
+            ("hookctl dlq discard --reason r", "all there is"),
+            ("hookctl dlq discard 0b9c --yes", "no reason"),
             ("hookctl ledger --since yesterday", "no point in time"),
             ("hookctl ledger --limit 5", "half a ledger proves nothing"),
             ("hookctl ledger --merchant a#b", "no merchant"),

@@ -1,5 +1,7 @@
 //! `hookctl dlq`: what could not be applied, and a second chance for it.
 
+mod discard;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -11,11 +13,12 @@ use futures_util::future::join_all;
 use providers::adapter;
 use serde::Serialize;
 
-use crate::arguments::{DeadLetters, Redrive, ShowDeadLetters, StackChoice};
+use crate::arguments::{DeadLetters, Discard, Redrive, ShowDeadLetters, StackChoice};
 use crate::moment;
 use crate::output::{Output, OutputError};
 use crate::progress::Progress;
 use crate::stack::{Queues, Stack, StackError};
+use discard::Discarding;
 
 /// Most messages that one request receives.
 const BATCH: u64 = 10;
@@ -23,15 +26,23 @@ const BATCH: u64 = 10;
 const FRUITLESS_REQUESTS: u32 = 3;
 /// For how long a message that is looked at is hidden, should it not be given back.
 const HIDDEN_WHILE_SHOWN: u16 = 30;
-/// For how long a message that is sent again is hidden: sending takes a second or two.
+/// For how long a message that is sent again or discarded is hidden: that takes a second or two.
 const HIDDEN_WHILE_SENT: u16 = 60;
 
-/// Dead letters could not be shown or sent again.
+/// Dead letters could not be shown, sent again or discarded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DeadLetterError {
     /// Some were not sent again, or could not be deleted after that.
     #[error("{0} message(s) were not moved, for the reasons above: run it again")]
     NotMoved(u64),
+    /// Some hold what is nowhere else, or perhaps so.
+    #[error(
+        "{0} message(s) were left, because a webhook could be lost with them: `dlq redrive` sends them again, --force discards them"
+    )]
+    WouldLose(u64),
+    /// Some of those that were named were not met.
+    #[error("not in the dead-letter queue, or hidden from this look: `{}`", .0.join("`, `"))]
+    NotFound(Vec<String>),
     /// Somebody pressed Ctrl-C.
     #[error("interrupted: what was not moved comes back within {HIDDEN_WHILE_SENT} seconds")]
     Interrupted,
@@ -55,7 +66,8 @@ pub(crate) async fn run(
     choice: &StackChoice,
     output: Output,
 ) -> Result<(), DeadLetterError> {
-    let queues = Stack::open(choice).await?.queues()?;
+    let stack = Stack::open(choice).await?;
+    let queues = stack.queues()?;
     match command {
         DeadLetters::Show(ShowDeadLetters { limit }) => {
             let plan = Plan::Show;
@@ -66,14 +78,61 @@ pub(crate) async fn run(
             let limit = limit.map_or(u64::MAX, std::num::NonZero::get);
             go_through(&queues, plan, limit, output).await
         }
+        DeadLetters::Discard(options) => {
+            let webhooks = stack.tables()?.webhooks;
+            let discarding = Discarding {
+                options: &options,
+                webhooks: &webhooks,
+            };
+            go_through(&queues, Plan::Discard(discarding), u64::MAX, output).await
+        }
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Plan {
+#[derive(Clone, Copy, Debug)]
+enum Plan<'a> {
     Show,
     DryRun,
     Redrive,
+    Discard(Discarding<'a>),
+}
+
+impl Plan<'_> {
+    /// Whether the plan is about this message.
+    fn includes(&self, letter: &DeadLetter) -> bool {
+        match self {
+            Self::Show | Self::DryRun | Self::Redrive => true,
+            Self::Discard(discarding) => discarding.names(&letter.message_id),
+        }
+    }
+
+    /// For how long a message that is received is hidden.
+    const fn hides_for_seconds(&self) -> u16 {
+        match self {
+            Self::Show | Self::DryRun => HIDDEN_WHILE_SHOWN,
+            Self::Redrive | Self::Discard(_) => HIDDEN_WHILE_SENT,
+        }
+    }
+
+    /// Why messages are discarded.
+    fn reason(&self) -> Option<String> {
+        match self {
+            Self::Show | Self::DryRun | Self::Redrive => None,
+            Self::Discard(discarding) => Some(discarding.options.reason.as_str().to_owned()),
+        }
+    }
+
+    /// What is said in the end if nothing was changed because nobody said `--yes`.
+    const fn unconfirmed(&self) -> Option<&'static str> {
+        match self {
+            Self::DryRun => Some("nothing was sent: add --yes to do it"),
+            Self::Discard(Discarding {
+                options: Discard { yes: false, .. },
+                ..
+            }) => Some("nothing was discarded: add --yes to do it"),
+            Self::Show | Self::Redrive | Self::Discard(_) => None,
+        }
+    }
 }
 
 /// What becomes of a dead letter.
@@ -91,6 +150,18 @@ enum Fate {
     NotSent,
     /// The events queue took it; it is also still here.
     NotDeleted,
+    WouldDiscard,
+    Discarded,
+    /// Nothing else holds its webhook.
+    LeftOnlyCopy,
+    /// Its webhook was not applied yet.
+    LeftPending,
+    /// What it holds is not known.
+    LeftOtherVersion,
+    /// Whether its webhook is safe could not be looked up.
+    NotChecked,
+    /// The queue did not delete it.
+    NotDiscarded,
 }
 
 impl Fate {
@@ -103,19 +174,32 @@ impl Fate {
             Self::LeftNew => "left: new",
             Self::NotSent => "not sent",
             Self::NotDeleted => "sent, not deleted",
+            Self::WouldDiscard => "would discard",
+            Self::Discarded => "discarded",
+            Self::LeftOnlyCopy => "left: only copy",
+            Self::LeftPending => "left: pending",
+            Self::LeftOtherVersion => "left: unreadable",
+            Self::NotChecked => "not checked",
+            Self::NotDiscarded => "not discarded",
         }
     }
 
     /// Whether it is still in the queue, hidden.
     const fn stays(self) -> bool {
         match self {
-            Self::Redriven => false,
+            Self::Redriven | Self::Discarded => false,
             Self::Shown
             | Self::WouldRedrive
             | Self::LeftUnreadable
             | Self::LeftNew
             | Self::NotSent
-            | Self::NotDeleted => true,
+            | Self::NotDeleted
+            | Self::WouldDiscard
+            | Self::LeftOnlyCopy
+            | Self::LeftPending
+            | Self::LeftOtherVersion
+            | Self::NotChecked
+            | Self::NotDiscarded => true,
         }
     }
 }
@@ -253,6 +337,9 @@ struct Sum {
     fates: BTreeMap<Fate, u64>,
     /// Whether `--limit` ended it, so that there may be more.
     at_limit: bool,
+    /// Why they are discarded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 impl Total {
@@ -261,9 +348,28 @@ impl Total {
         *self.summary.fates.entry(fate).or_default() += 1;
     }
 
+    /// How many had one of these fates.
+    fn of(&self, fates: &[Fate]) -> u64 {
+        let count = |fate| self.summary.fates.get(fate).copied().unwrap_or_default();
+        fates.iter().map(count).sum()
+    }
+
     fn failures(&self) -> u64 {
-        let of = |fate| self.summary.fates.get(&fate).copied().unwrap_or_default();
-        of(Fate::NotSent) + of(Fate::NotDeleted)
+        self.of(&[
+            Fate::NotSent,
+            Fate::NotDeleted,
+            Fate::NotChecked,
+            Fate::NotDiscarded,
+        ])
+    }
+
+    /// How many were left because a webhook could be lost with them.
+    fn objections(&self) -> u64 {
+        self.of(&[
+            Fate::LeftOnlyCopy,
+            Fate::LeftPending,
+            Fate::LeftOtherVersion,
+        ])
     }
 }
 
@@ -279,14 +385,18 @@ impl fmt::Display for Total {
         } else {
             ""
         };
-        f.write_str(end)
+        f.write_str(end)?;
+        match &self.summary.reason {
+            Some(reason) => write!(f, ": {reason}"),
+            None => Ok(()),
+        }
     }
 }
 
 /// Meets every dead letter once, and gives back what stays.
 async fn go_through(
     queues: &Queues,
-    plan: Plan,
+    plan: Plan<'_>,
     limit: u64,
     output: Output,
 ) -> Result<(), DeadLetterError> {
@@ -297,7 +407,12 @@ async fn go_through(
         plan,
         started: SystemClock.now_ms(),
         progress: &progress,
-        total: Total::default(),
+        total: Total {
+            summary: Sum {
+                reason: plan.reason(),
+                ..Sum::default()
+            },
+        },
         met: BTreeSet::new(),
         hidden: BTreeMap::new(),
     };
@@ -309,24 +424,27 @@ async fn go_through(
         }),
     };
     progress.end();
+    let missing = run.missing();
     let Run { total, hidden, .. } = run;
     let handles: Vec<&str> = hidden.values().map(String::as_str).collect();
     let given_back = queues.dead_letters.give_back(&handles).await;
     output.result(&total)?;
     result?;
     given_back?;
-    if plan == Plan::DryRun {
-        output.message("nothing was sent: add --yes to do it");
+    if let Some(said) = plan.unconfirmed() {
+        output.message(said);
     }
-    match total.failures() {
-        0 => Ok(()),
-        failures => Err(DeadLetterError::NotMoved(failures)),
+    match (total.failures(), total.objections()) {
+        (0, 0) if missing.is_empty() => Ok(()),
+        (0, 0) => Err(DeadLetterError::NotFound(missing)),
+        (0, objections) => Err(DeadLetterError::WouldLose(objections)),
+        (failures, _) => Err(DeadLetterError::NotMoved(failures)),
     }
 }
 
 struct Run<'a> {
     queues: &'a Queues,
-    plan: Plan,
+    plan: Plan<'a>,
     started: EpochMillis,
     progress: &'a Progress,
     total: Total,
@@ -338,12 +456,9 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn go_on(&mut self, limit: u64) -> Result<(), DeadLetterError> {
-        let hidden_seconds = match self.plan {
-            Plan::Show | Plan::DryRun => HIDDEN_WHILE_SHOWN,
-            Plan::Redrive => HIDDEN_WHILE_SENT,
-        };
+        let hidden_seconds = self.plan.hides_for_seconds();
         let mut fruitless = 0;
-        while fruitless < FRUITLESS_REQUESTS {
+        while fruitless < FRUITLESS_REQUESTS && !self.is_done() {
             let room = limit.saturating_sub(self.total.summary.messages).min(BATCH);
             if room == 0 {
                 self.total.summary.at_limit = true;
@@ -375,6 +490,21 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// The ids of the messages that were named and not met.
+    fn missing(&self) -> Vec<String> {
+        let named = match self.plan {
+            Plan::Show | Plan::DryRun | Plan::Redrive => &[][..],
+            Plan::Discard(discarding) => &discarding.options.message_ids,
+        };
+        let missing = named.iter().filter(|id| !self.met.contains(*id));
+        missing.cloned().collect()
+    }
+
+    /// Whether all that were named have been met.
+    fn is_done(&self) -> bool {
+        matches!(self.plan, Plan::Discard(_)) && self.missing().is_empty()
+    }
+
     fn is_new(&self, letter: &DeadLetter) -> bool {
         letter.sent_at.is_some_and(|sent| sent > self.started)
     }
@@ -385,6 +515,10 @@ impl Run<'_> {
             self.hidden
                 .insert(letter.message_id.clone(), letter.receipt_handle.clone());
         }
+        let letters: Vec<_> = letters
+            .into_iter()
+            .filter(|letter| self.plan.includes(letter))
+            .collect();
         let fates = join_all(letters.iter().map(|letter| self.fate(letter))).await;
         let now = SystemClock.now_ms();
         for (letter, fate) in letters.iter().zip(fates) {
@@ -400,18 +534,43 @@ impl Run<'_> {
     }
 
     async fn fate(&self, letter: &DeadLetter) -> Fate {
-        let message = match (self.plan, read_message(&letter.body)) {
-            (Plan::Show, _) => return Fate::Shown,
-            (Plan::DryRun | Plan::Redrive, Err(_)) => return Fate::LeftUnreadable,
-            (Plan::DryRun | Plan::Redrive, Ok(message)) => message,
+        let yes = match self.plan {
+            Plan::Show => return Fate::Shown,
+            Plan::Discard(discarding) => return self.discard(letter, discarding).await,
+            Plan::DryRun => false,
+            Plan::Redrive => true,
+        };
+        let Ok(message) = read_message(&letter.body) else {
+            return Fate::LeftUnreadable;
         };
         if self.is_new(letter) {
             return Fate::LeftNew;
         }
-        if self.plan == Plan::DryRun {
-            return Fate::WouldRedrive;
+        if yes {
+            self.redrive(letter, &message).await
+        } else {
+            Fate::WouldRedrive
         }
-        self.redrive(letter, &message).await
+    }
+
+    async fn discard(&self, letter: &DeadLetter, discarding: Discarding<'_>) -> Fate {
+        match discarding.objection(&letter.body).await {
+            Ok(Some(objection)) => return objection,
+            Ok(None) if !discarding.options.yes => return Fate::WouldDiscard,
+            Ok(None) => {}
+            Err(error) => {
+                self.say(letter, &error);
+                return Fate::NotChecked;
+            }
+        }
+        let handle = &letter.receipt_handle;
+        match self.queues.dead_letters.delete(handle).await {
+            Ok(()) => Fate::Discarded,
+            Err(error) => {
+                self.say(letter, &error);
+                Fate::NotDiscarded
+            }
+        }
     }
 
     /// First sent, then deleted: in between it is in both queues, and never in none.
@@ -447,7 +606,7 @@ impl Run<'_> {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use aws::{DeadLetterQueue, EventsQueue};
+    use aws::{DeadLetterQueue, EventsQueue, WebhooksTable};
     use aws_smithy_runtime_api::client::http::{
         HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
     };
@@ -514,6 +673,8 @@ mod tests {
         inflow: Option<&'static str>,
         /// Whether the consumer buries everything again at once.
         comes_back: bool,
+        /// Keys, states and bodies in the table of webhooks.
+        records: Vec<(String, &'static str, &'static [u8])>,
         /// Calls that fail.
         refused: Vec<&'static str>,
         receives: usize,
@@ -571,7 +732,18 @@ mod tests {
                     }
                     json!({ "Successful": [], "Failed": [] })
                 }
+                "GetItem" => self.record(asked["Key"]["pk"]["S"].as_str().unwrap()),
                 other => panic!("{other} is not needed"),
+            })
+        }
+
+        fn record(&self, key: &str) -> Value {
+            let record = self.records.iter().find(|(pk, ..)| pk == key);
+            record.map_or(json!({}), |(pk, state, body)| {
+                let digest = Sha256Hex::of(body).to_string();
+                json!({ "Item": {
+                    "pk": { "S": pk }, "state": { "S": state }, "body_sha256": { "S": digest }
+                } })
             })
         }
 
@@ -606,7 +778,7 @@ mod tests {
     impl HttpConnector for Connector {
         fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
             let target = request.headers().get("x-amz-target").unwrap();
-            let call = target.strip_prefix("AmazonSQS.").unwrap();
+            let (_, call) = target.split_once('.').unwrap();
             let asked = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
             let (status, answer) = match self.0.lock().unwrap().answer(call, &asked) {
                 Some(answer) => (200, answer),
@@ -617,7 +789,7 @@ mod tests {
         }
     }
 
-    fn queues(sqs: &Arc<Mutex<Sqs>>) -> Queues {
+    fn services(sqs: &Arc<Mutex<Sqs>>) -> (Queues, WebhooksTable) {
         let connector = SharedHttpConnector::new(Connector(Arc::clone(sqs)));
         let http = http_client_fn(move |_, _| connector.clone());
         let config = sdk::local("http://127.0.0.1:1")
@@ -625,25 +797,54 @@ mod tests {
             .http_client(http)
             .build();
         let client = aws_sdk_sqs::Client::new(&config);
-        Queues {
+        let queues = Queues {
             events: EventsQueue::new(client.clone(), "http://127.0.0.1:1/events"),
             dead_letters: DeadLetterQueue::new(client, "http://127.0.0.1:1/dead"),
-        }
+        };
+        let dynamodb = aws_sdk_dynamodb::Client::new(&config);
+        (queues, WebhooksTable::new(dynamodb, "webhooks"))
     }
 
     /// Goes through the queue; gives what came out, what is left, and what became of the messages.
     async fn gone_through(
-        plan: Plan,
+        plan: Plan<'_>,
         limit: u64,
         prepare: impl FnOnce(&mut Sqs),
     ) -> (Result<(), DeadLetterError>, Sqs) {
         let sqs = Arc::new(Mutex::new(Sqs::default()));
         prepare(&mut sqs.lock().unwrap());
-        let queues = queues(&sqs);
+        let (queues, _) = services(&sqs);
         let result = go_through(&queues, plan, limit, Output::discarded()).await;
         drop(queues);
         let mut left = sqs.lock().unwrap();
         (result, std::mem::take(&mut left))
+    }
+
+    /// Discards messages by their ids; gives what came out and what is left.
+    async fn discarded(
+        options: &Discard,
+        prepare: impl FnOnce(&mut Sqs),
+    ) -> (Result<(), DeadLetterError>, Sqs) {
+        let sqs = Arc::new(Mutex::new(Sqs::default()));
+        prepare(&mut sqs.lock().unwrap());
+        let (queues, webhooks) = services(&sqs);
+        let plan = Plan::Discard(Discarding {
+            options,
+            webhooks: &webhooks,
+        });
+        let result = go_through(&queues, plan, u64::MAX, Output::discarded()).await;
+        drop((queues, webhooks));
+        let mut left = sqs.lock().unwrap();
+        (result, std::mem::take(&mut left))
+    }
+
+    fn named(message_ids: &[&str]) -> Discard {
+        Discard {
+            message_ids: message_ids.iter().map(|&id| id.to_owned()).collect(),
+            reason: domain::DismissalReason::parse("a rehearsal").unwrap(),
+            force: false,
+            yes: true,
+        }
     }
 
     fn texts(messages: &[Message]) -> Vec<&str> {
@@ -717,7 +918,8 @@ mod tests {
             .await;
 
             result.unwrap();
-            assert_eq!(sqs.events.len(), usize::from(plan == Plan::Redrive));
+            let redrives = matches!(plan, Plan::Redrive);
+            assert_eq!(sqs.events.len(), usize::from(redrives));
         }
     }
 
@@ -737,6 +939,112 @@ mod tests {
             assert_eq!((sqs.dead.len(), sqs.events.len()), (2, sent), "{refused}");
             assert!(sqs.dead.iter().all(|message| !message.hidden), "{refused}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_can_read_is_discarded_by_its_id_and_nothing_else() {
+        let (result, sqs) = discarded(&named(&["message-1"]), |sqs| {
+            for body in ["first", "second", "third"] {
+                sqs.bury(body, LONG_AGO);
+            }
+        })
+        .await;
+
+        result.unwrap();
+        assert_eq!(texts(&sqs.dead), ["first", "third"]);
+        assert!(sqs.dead.iter().all(|message| !message.hidden));
+    }
+
+    #[tokio::test]
+    async fn without_a_yes_nothing_is_discarded() {
+        let options = Discard {
+            yes: false,
+            ..named(&["message-0"])
+        };
+
+        let (result, sqs) = discarded(&options, |sqs| sqs.bury("poison", LONG_AGO)).await;
+
+        result.unwrap();
+        assert_eq!(texts(&sqs.dead), ["poison"]);
+        assert!(!sqs.dead[0].hidden);
+    }
+
+    #[tokio::test]
+    async fn an_event_is_discarded_once_its_record_is_closed_and_kept_while_a_webhook_could_be_lost()
+     {
+        const KEY: &str = "armada#shop-1#order.updated#wh_1";
+        let of_other_body = || format!("{KEY}#{}", Sha256Hex::of(b""));
+        let cases: [(&str, Vec<(String, &'static str, &'static [u8])>, bool); 6] = [
+            ("no record", vec![], false),
+            ("pending", vec![(KEY.to_owned(), "pending", b"")], false),
+            ("applied", vec![(KEY.to_owned(), "applied", b"")], true),
+            ("parked", vec![(KEY.to_owned(), "parked", b"")], true),
+            (
+                "another body",
+                vec![(KEY.to_owned(), "applied", b"other")],
+                false,
+            ),
+            (
+                "under the key of its own body",
+                vec![
+                    (KEY.to_owned(), "pending", b"other"),
+                    (of_other_body(), "dismissed", b""),
+                ],
+                true,
+            ),
+        ];
+        for (why, records, goes) in cases {
+            for (force, goes) in [(false, goes), (true, true)] {
+                let options = Discard {
+                    force,
+                    ..named(&["message-0"])
+                };
+                let (result, sqs) = discarded(&options, |sqs| {
+                    sqs.bury(&event(), LONG_AGO);
+                    sqs.records.clone_from(&records);
+                })
+                .await;
+
+                assert_eq!(sqs.dead.is_empty(), goes, "{why}");
+                match result {
+                    Ok(()) => assert!(goes, "{why}"),
+                    Err(DeadLetterError::WouldLose(1)) => assert!(!goes, "{why}"),
+                    Err(error) => panic!("{why}: {error}"),
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_of_another_version_is_not_discarded_unread() {
+        let (result, sqs) = discarded(&named(&["message-0"]), |sqs| {
+            sqs.bury(r#"{"schema_version":2}"#, LONG_AGO);
+        })
+        .await;
+
+        assert!(matches!(result, Err(DeadLetterError::WouldLose(1))));
+        assert_eq!(sqs.dead.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_not_there_is_named_and_a_table_that_is_silent_discards_nothing() {
+        let (result, sqs) = discarded(&named(&["message-0", "gone"]), |sqs| {
+            sqs.bury("poison", LONG_AGO);
+        })
+        .await;
+        let Err(DeadLetterError::NotFound(missing)) = result else {
+            panic!("{result:?}");
+        };
+        assert_eq!((missing, sqs.dead.len()), (vec!["gone".to_owned()], 0));
+
+        let (result, sqs) = discarded(&named(&["message-0"]), |sqs| {
+            sqs.bury(&event(), LONG_AGO);
+            sqs.refused = vec!["GetItem"];
+        })
+        .await;
+        assert!(matches!(result, Err(DeadLetterError::NotMoved(1))));
+        assert_eq!(sqs.dead.len(), 1);
+        assert!(!sqs.dead[0].hidden);
     }
 
     #[test]

@@ -223,7 +223,8 @@ impl CommandError {
                 RecordError::NotFound(_)
                 | RecordError::SomeNotFound { .. }
                 | RecordError::NoOrder(_),
-            ) => Failure::NotFound,
+            )
+            | Self::DeadLetter(DeadLetterError::NotFound(_)) => Failure::NotFound,
             Self::Installation(InstallationError::Stack(error))
             | Self::Order(OrderError::Stack(error))
             | Self::Refold(RefoldError::Stack(error))
@@ -315,6 +316,14 @@ mod tests {
             (
                 CommandError::DeadLetter(DeadLetterError::NotMoved(1)),
                 Failure::Failed,
+            ),
+            (
+                CommandError::DeadLetter(DeadLetterError::WouldLose(1)),
+                Failure::Failed,
+            ),
+            (
+                CommandError::DeadLetter(DeadLetterError::NotFound(Vec::new())),
+                Failure::NotFound,
             ),
             (
                 CommandError::Ledger(LedgerError::Differences(1)),

@@ -67,6 +67,15 @@ and messages that arrived after the start, so that one that comes back at once i
 
 Without --yes it only says what would be sent.";
 
+const DISCARDS: &str = "\
+A message that stays in the dead-letter queue keeps the alarm DeadLetters ringing. This deletes it, when its webhook is not
+lost with it: nobody can read it, or the record of its webhook is there and closed.
+
+Left where they are, unless --force is given: the only copy of a webhook (a fallback message whose record is not in the
+table), a message whose record is still pending, and a message that another version wrote. `dlq redrive` is for them.
+
+Without --yes it only says what would be discarded. The exit code is 1 when a message is left, 3 when one is not there.";
+
 const LEDGER: &str = "\
 What it checks:
   - Every record of `webhooks` is in a known state.
@@ -301,6 +310,9 @@ pub(crate) enum DeadLetters {
     /// Send what is in the dead-letter queue to the events queue again
     #[command(after_long_help = format!("{REDRIVES}\n\n{}", examples::REDRIVEN))]
     Redrive(Redrive),
+    /// Delete messages that are not needed from the dead-letter queue
+    #[command(after_long_help = DISCARDS)]
+    Discard(Discard),
 }
 
 /// `hookctl dlq show`.
@@ -320,6 +332,23 @@ pub(crate) struct Redrive {
     /// Stop after so many
     #[arg(long, value_name = "NUMBER")]
     pub(crate) limit: Option<NonZeroU64>,
+}
+
+/// `hookctl dlq discard`.
+#[derive(Args, Debug)]
+pub(crate) struct Discard {
+    /// The messages, by the ids that `dlq show` tells
+    #[arg(value_name = "MESSAGE_ID", required = true)]
+    pub(crate) message_ids: Vec<String>,
+    /// Why they are not needed, for whoever reads what this says: one line, nothing personal
+    #[arg(long)]
+    pub(crate) reason: DismissalReason,
+    /// Also what may be the only copy of a webhook, which is then lost
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Really do it
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// `hookctl ledger`.
