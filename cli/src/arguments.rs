@@ -123,6 +123,8 @@ pub(crate) enum Dev {
     /// Empty the running stack: no webhooks, no orders, only the demo installations
     #[command(after_long_help = examples::RESET)]
     Reset,
+    /// Let DynamoDB refuse the functions' calls about one table of the running stack, as if it had no capacity left
+    Throttle(Throttle),
     /// Only install what the local stack and the tests need, into .dev
     #[command(after_long_help = examples::TOOLS)]
     Tools,
@@ -142,6 +144,35 @@ pub(crate) struct Up {
     /// Do not send the two sample webhooks
     #[arg(long)]
     pub(crate) no_samples: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Throttle {
+    /// Which table
+    #[arg(required_unless_present = "off", conflicts_with = "off")]
+    pub(crate) table: Option<ThrottledTable>,
+    /// For how long at most
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 600,
+        conflicts_with = "off"
+    )]
+    pub(crate) seconds: u32,
+    /// Refuse nothing any more
+    #[arg(long)]
+    pub(crate) off: bool,
+    /// Where the functions call the services, for a stack that `dev up` did not start
+    #[arg(long, value_name = "URL", env = "HOOKCTL_FUNCTION_ENDPOINT")]
+    pub(crate) function_endpoint: Option<String>,
+}
+
+/// A table that can be told to refuse.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum ThrottledTable {
+    Webhooks,
+    Orders,
+    Installations,
 }
 
 #[derive(Args, Debug)]
@@ -382,6 +413,8 @@ mod tests {
         for line in [
             "hookctl dev up --port 4567 --watch-port 9001 --no-samples",
             "hookctl dev reset --json",
+            "hookctl dev throttle orders --seconds 60",
+            "hookctl dev throttle --off",
             "hookctl installation add armada --merchant m --app-id a --installation-id i --label l --url-key",
             "hookctl installation add armada --merchant m --key-id k",
             "hookctl installation add armada --merchant m --key-id k --existing-url-key e",
@@ -445,6 +478,8 @@ mod tests {
                 "hookctl installation add shipday --merchant m --not-after tomorrow",
                 "no point in time",
             ),
+            ("hookctl dev throttle", "no table"),
+            ("hookctl dev throttle orders --off", "both"),
             ("hookctl order show m glovo 1", "no such provider"),
             ("hookctl order refold m armada", "half an order"),
             ("hookctl order refold", "no order"),

@@ -673,12 +673,15 @@ mod tests {
         inflow: Option<&'static str>,
         /// Whether the consumer buries everything again at once.
         comes_back: bool,
-        /// Keys, states and bodies in the table of webhooks.
-        records: Vec<(String, &'static str, &'static [u8])>,
+        /// What is in the table of webhooks.
+        records: Vec<Record>,
         /// Calls that fail.
         refused: Vec<&'static str>,
         receives: usize,
     }
+
+    /// Its key, state and body.
+    type Record = (String, &'static str, &'static [u8]);
 
     #[derive(Clone, Debug)]
     struct Message {
@@ -974,7 +977,7 @@ mod tests {
      {
         const KEY: &str = "armada#shop-1#order.updated#wh_1";
         let of_other_body = || format!("{KEY}#{}", Sha256Hex::of(b""));
-        let cases: [(&str, Vec<(String, &'static str, &'static [u8])>, bool); 6] = [
+        let cases: [(&str, Vec<Record>, bool); 6] = [
             ("no record", vec![], false),
             ("pending", vec![(KEY.to_owned(), "pending", b"")], false),
             ("applied", vec![(KEY.to_owned(), "applied", b"")], true),

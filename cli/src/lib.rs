@@ -140,7 +140,7 @@ async fn chosen(
     output: Output,
 ) -> Result<(), CommandError> {
     match command {
-        Command::Dev(command) => dev::run(command, output).await?,
+        Command::Dev(command) => dev::run(command, choice, output).await?,
         Command::Installation(command) => installation::run(command, choice, output).await?,
         Command::Order(Order::Show(options)) => order::run(options, choice, output).await?,
         Command::Order(Order::Refold(options)) => refold::run(options, choice, output).await?,

@@ -192,9 +192,14 @@ impl Stack {
         &self.name
     }
 
+    /// What its template tells under this name.
+    pub(crate) fn output(&self, name: &'static str) -> Result<&str, StackError> {
+        output(&self.name, &self.outputs, name)
+    }
+
     /// Its queues.
     pub(crate) fn queues(&self) -> Result<Queues, StackError> {
-        let url = |name| output(&self.name, &self.outputs, name);
+        let url = |name| self.output(name);
         let client = aws_sdk_sqs::Client::new(&self.config);
         Ok(Queues {
             events: EventsQueue::new(client.clone(), url("EventsQueueUrl")?),
@@ -213,7 +218,7 @@ impl Stack {
 
     /// The URL to register with a provider.
     pub(crate) fn webhook_url(&self, provider: Provider) -> Result<&str, StackError> {
-        output(&self.name, &self.outputs, url_output(provider))
+        self.output(url_output(provider))
     }
 
     /// Where a provider's webhooks are sent from this machine.
@@ -265,7 +270,8 @@ pub(crate) fn tables(
     })
 }
 
-fn output<'a>(
+/// What the template of the stack with these outputs tells under this name.
+pub(crate) fn output<'a>(
     stack: &str,
     outputs: &'a BTreeMap<String, String>,
     output: &'static str,

@@ -7,17 +7,14 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 
+use hookctl::dev::{ForwardError, Forwarder, refusal};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::caller::Caller;
@@ -184,7 +181,7 @@ struct Shared {
     /// Only a process whose program is in here may call, or be killed.
     programs: PathBuf,
     upstream: OnceLock<String>,
-    client: Client<HttpConnector, Full<Bytes>>,
+    forwarder: Forwarder,
     rules: Mutex<Rules>,
 }
 
@@ -204,11 +201,7 @@ impl Proxy {
             address: listener.local_addr().unwrap(),
             programs,
             upstream: OnceLock::new(),
-            client: Client::builder(TokioExecutor::new())
-                // The emulator ends idle connections after five seconds; none may be chosen just then.
-                .pool_idle_timeout(Duration::from_secs(1))
-                .pool_timer(TokioTimer::new())
-                .build_http(),
+            forwarder: Forwarder::default(),
             rules: Mutex::default(),
         }));
         let serving = proxy.clone();
@@ -345,15 +338,13 @@ impl Proxy {
 
     async fn carry_out(
         &self,
-        mut request: Request<Full<Bytes>>,
+        request: Request<Full<Bytes>>,
         by: &'static str,
         operation: String,
     ) -> Result<Response<Full<Bytes>>, Unanswered> {
         let upstream = self.0.upstream.get().expect("the services run");
-        *request.uri_mut() = format!("{upstream}{}", request.uri()).parse().unwrap();
-        let (head, body) = self.0.client.request(request).await?.into_parts();
-        let body = body.collect().await?.to_bytes();
-        let is_denied = !head.status.is_success() && contains(&body, b"AccessDenied");
+        let answer = self.0.forwarder.forward(upstream, request).await?;
+        let is_denied = !answer.status().is_success() && contains(answer.body(), b"AccessDenied");
         // A connection that is only opened early asks for nothing.
         if !operation.is_empty() {
             self.0.rules.lock().unwrap().carried_out.insert(CarriedOut {
@@ -362,7 +353,7 @@ impl Proxy {
                 is_denied,
             });
         }
-        Ok(Response::from_parts(head, Full::new(body)))
+        Ok(answer.map(Full::new))
     }
 }
 
@@ -390,19 +381,9 @@ enum Unanswered {
     #[error(transparent)]
     Connection(#[from] hyper::Error),
     #[error(transparent)]
-    Upstream(#[from] hyper_util::client::legacy::Error),
+    Upstream(#[from] ForwardError),
 }
 
 fn contains(text: &[u8], word: &[u8]) -> bool {
     text.windows(word.len()).any(|part| part == word)
-}
-
-/// An error as both services write it.
-fn refusal(status: StatusCode, code: &str) -> Response<Full<Bytes>> {
-    let body = format!(r#"{{"__type":"com.amazonaws#{code}","message":"injected"}}"#);
-    let mut response = Response::new(Full::from(body));
-    *response.status_mut() = status;
-    let json = HeaderValue::from_static("application/x-amz-json-1.0");
-    response.headers_mut().insert(CONTENT_TYPE, json);
-    response
 }

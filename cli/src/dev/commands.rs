@@ -15,9 +15,10 @@ use super::hints::Hints;
 use super::process::ProcessIdentity;
 use super::record::Record;
 use super::{
-    Functions, LocalStack, LocalStackOptions, emulator, pack, samples, template, tools, watch,
+    Functions, LocalStack, LocalStackOptions, emulator, pack, proxy, samples, template, throttle,
+    tools, watch,
 };
-use crate::arguments::{Dev, Up};
+use crate::arguments::{Dev, StackChoice, Up};
 use crate::demo;
 use crate::interruption::Interruption;
 use crate::order::OrderView;
@@ -35,13 +36,18 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(200);
 
 /// Runs the command.
-pub(crate) async fn run(command: Dev, output: Output) -> Result<(), DevError> {
+pub(crate) async fn run(
+    command: Dev,
+    choice: &StackChoice,
+    output: Output,
+) -> Result<(), DevError> {
     let root = repository_root()?;
     match command {
         // On the heap: it is long, and the others are not.
         Dev::Up(options) => Box::pin(up(&root, &options, output)).await,
         Dev::Down => down(&root, output).await,
         Dev::Reset => reset(&root, output).await,
+        Dev::Throttle(options) => throttle::run(&root, &options, choice, output).await,
         Dev::Tools => {
             let mut interruption = Interruption::new().map_err(DevError::Signals)?;
             let installed = interruption.before(tools::install(&root, output)).await;
@@ -102,6 +108,7 @@ fn lock(root: &Path) -> Result<File, DevError> {
 async fn start(root: &Path, options: &Up, output: Output) -> Result<LocalStack, DevError> {
     let mut record = Record {
         endpoint: emulator::endpoint(options.port),
+        function_endpoint: String::new(),
         stack_name: STACK_NAME.to_owned(),
         outputs: BTreeMap::new(),
         watch_port: options.watch_port,
@@ -129,6 +136,7 @@ async fn start(root: &Path, options: &Up, output: Output) -> Result<LocalStack, 
         function_endpoint: None,
     })
     .await?;
+    record.function_endpoint = stack.function_endpoint().to_owned();
     record.processes = stack.processes();
     record.write(root)?;
 
@@ -136,8 +144,7 @@ async fn start(root: &Path, options: &Up, output: Output) -> Result<LocalStack, 
         "deploying template.yaml as the stack {STACK_NAME}"
     ));
     stack.deploy().await?;
-    let tables = tables(STACK_NAME, stack.outputs(), &stack.dynamodb())?;
-    demo::register(&tables.installations).await?;
+    stack.register_demo_installations().await?;
 
     output.message(format_args!(
         "starting the functions on port {}",
@@ -153,7 +160,7 @@ async fn start(root: &Path, options: &Up, output: Output) -> Result<LocalStack, 
     if !options.no_samples {
         output.message("sending each provider's documented example");
         for provider in Provider::ALL {
-            orders.push(samples::send(&stack, &tables.orders, provider).await?);
+            orders.push(samples::send(&stack, &stack.tables()?.orders, provider).await?);
         }
     }
     output.result(&Ready {
@@ -240,9 +247,8 @@ impl fmt::Display for Down {
 }
 
 async fn reset(root: &Path, output: Output) -> Result<(), DevError> {
-    let running =
-        Record::read(root)?.filter(|record| !record.outputs.is_empty() && record.answers());
-    let mut record = running.ok_or(DevError::NothingRunning)?;
+    let mut record = Record::running(root)?.ok_or(DevError::NothingRunning)?;
+    proxy::throttle_nothing(&record.function_endpoint)?;
     emulator::reset(&record.endpoint)?;
     let deployment = Deployment {
         root: root.to_owned(),

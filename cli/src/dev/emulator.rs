@@ -39,8 +39,8 @@ pub(crate) struct Settings<'a> {
     /// For its log and its temporary files.
     pub(crate) folder: &'a Path,
     pub(crate) enforce_iam: bool,
-    /// The endpoint that functions use, instead of its own.
-    pub(crate) function_endpoint: Option<&'a str>,
+    /// The endpoint that functions use.
+    pub(crate) function_endpoint: &'a str,
 }
 
 impl Emulator {
@@ -72,10 +72,7 @@ impl Emulator {
             .env("MINISTACK_HOST", "localhost")
             .env("LAMBDA_EXECUTOR", "local")
             .env("MINISTACK_EDITION", &edition)
-            .env(
-                "AWS_ENDPOINT_URL",
-                settings.function_endpoint.unwrap_or(&endpoint),
-            )
+            .env("AWS_ENDPOINT_URL", settings.function_endpoint)
             .envs(iter::once(("AUTH", "true")).filter(|_| settings.enforce_iam))
             .stdout(Stdio::from(stdout))
             .stderr(Stdio::from(stderr));

@@ -67,6 +67,9 @@ pub enum DevError {
         #[source]
         source: io::Error,
     },
+    /// The proxy between functions and services cannot listen.
+    #[error("the proxy between the functions and the services cannot be started")]
+    Proxy(#[source] io::Error),
     /// A file or folder cannot be read or written.
     #[error("`{path}` cannot be used")]
     File {

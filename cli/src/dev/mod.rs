@@ -38,9 +38,11 @@ mod hints;
 mod overlay;
 mod pack;
 mod process;
+mod proxy;
 mod record;
 mod samples;
 mod template;
+mod throttle;
 mod tools;
 mod watch;
 
@@ -50,14 +52,17 @@ use std::path::PathBuf;
 use domain::Provider;
 use serde_json::Value;
 
+use crate::demo;
 use crate::http::WebhookAddress;
 use crate::sdk;
-use crate::stack::{through_endpoint, url_output};
+use crate::stack::{Tables, tables, through_endpoint, url_output};
 
 pub(crate) use commands::run;
 use deployment::{Deployed, Deployment};
 use emulator::{Emulator, Settings};
 pub use error::DevError;
+use proxy::Proxy;
+pub use proxy::{ForwardError, Forwarder, refusal};
 pub(crate) use record::Record;
 pub use record::RecordError;
 pub use template::TemplateError;
@@ -91,7 +96,8 @@ pub struct LocalStackOptions {
     pub folder: PathBuf,
     /// A change to the template after all others, for what a test needs different.
     pub change_template: Option<fn(&mut Value)>,
-    /// The endpoint that the functions use, for example of a proxy that injects faults, instead of the stack's own.
+    /// The endpoint that the functions use, for example of a proxy that injects faults. `None` is that of the stack's own
+    /// proxy, which `hookctl dev throttle` tells what to refuse.
     pub function_endpoint: Option<String>,
 }
 
@@ -101,6 +107,7 @@ pub struct LocalStack {
     // Dropped in this order: nothing calls what is gone already.
     watch: Option<Watch>,
     emulator: Emulator,
+    proxy: Option<Proxy>,
     deployment: Deployment,
     deployed: Deployed,
     options: LocalStackOptions,
@@ -126,12 +133,16 @@ impl LocalStack {
         if let Functions::Watched { port } = &mut options.functions {
             *port = emulator::free_port(*port, commands::WATCH_PORT_OPTION)?;
         }
+        let proxy = match &options.function_endpoint {
+            Some(_) => None,
+            None => Some(Proxy::start(emulator::endpoint(options.port))?),
+        };
         let emulator = Emulator::start(Settings {
             root: &options.repository,
             port: options.port,
             folder: &options.folder,
             enforce_iam: options.enforce_iam,
-            function_endpoint: options.function_endpoint.as_deref(),
+            function_endpoint: function_endpoint(&options, proxy.as_ref()),
         })
         .await?;
         let deployment = Deployment {
@@ -144,6 +155,7 @@ impl LocalStack {
         Ok(Self {
             watch: None,
             emulator,
+            proxy,
             deployment,
             deployed: Deployed::default(),
             options,
@@ -162,11 +174,7 @@ impl LocalStack {
             return Ok(());
         };
         let environment = self.deployment.environment(&self.deployed)?;
-        let endpoint = self
-            .options
-            .function_endpoint
-            .as_deref()
-            .unwrap_or(&self.emulator.endpoint);
+        let endpoint = self.function_endpoint();
         let (root, folder) = (&self.options.repository, &self.options.folder);
         self.watch = Some(Watch::start(root, port, folder, endpoint, &environment).await?);
         Ok(())
@@ -183,6 +191,11 @@ impl LocalStack {
     /// Where the AWS services are; access key and secret key are `test`, the region is us-east-1.
     pub fn endpoint(&self) -> &str {
         &self.emulator.endpoint
+    }
+
+    /// Where its functions call them.
+    pub fn function_endpoint(&self) -> &str {
+        function_endpoint(&self.options, self.proxy.as_ref())
     }
 
     /// The name that its CloudFormation stack has.
@@ -204,6 +217,18 @@ impl LocalStack {
             .get(url_output(provider))
             .map_or("", String::as_str);
         through_endpoint(self.endpoint(), url)
+    }
+
+    /// Registers the demo installations, as `hookctl dev up` does.
+    ///
+    /// # Errors
+    /// When a table is missing or does not answer.
+    pub async fn register_demo_installations(&self) -> Result<(), DevError> {
+        Ok(demo::register(&self.tables()?.installations).await?)
+    }
+
+    fn tables(&self) -> Result<Tables, DevError> {
+        Ok(tables(self.stack_name(), self.outputs(), &self.dynamodb())?)
     }
 
     /// A client for its DynamoDB.
@@ -257,4 +282,14 @@ impl LocalStack {
             .cloned()
             .collect()
     }
+}
+
+/// The endpoint that functions use: one that was asked for, else that of the stack's own proxy.
+fn function_endpoint<'a>(options: &'a LocalStackOptions, proxy: Option<&'a Proxy>) -> &'a str {
+    let own = proxy.map(|proxy| proxy.endpoint.as_str());
+    options
+        .function_endpoint
+        .as_deref()
+        .or(own)
+        .unwrap_or_default()
 }

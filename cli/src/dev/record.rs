@@ -40,6 +40,8 @@ pub enum RecordError {
 pub(crate) struct Record {
     /// Where its services are.
     pub(crate) endpoint: String,
+    /// Where its functions call them; nothing until they run.
+    pub(crate) function_endpoint: String,
     /// Its name for CloudFormation.
     pub(crate) stack_name: String,
     /// What its template tells; nothing until it is deployed.
@@ -63,6 +65,12 @@ impl Record {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(RecordError::File { path, source }),
         }
+    }
+
+    /// The same, if its stack is deployed and its services answer. Blocks the thread for a moment.
+    pub(crate) fn running(root: &Path) -> Result<Option<Self>, RecordError> {
+        let record = Self::read(root)?;
+        Ok(record.filter(|record| !record.outputs.is_empty() && record.answers()))
     }
 
     /// Writes it, as a whole: another command may be reading.
