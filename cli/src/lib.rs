@@ -1,7 +1,8 @@
 //! `hookctl`: runs the local stack, plays the providers, operates installations, repairs webhooks and orders.
 //!
 //! The binary is [`run`]. The tests use the rest: [`dev::LocalStack`] and [`post`] those of a deployed stack, [`run_at`]
-//! those that have tables in their own process, [`simulate::Plan`] those that ask what is sent.
+//! those that have tables in their own process, [`simulate::Plan`] those that ask what is sent, [`understands`] those of
+//! the documents.
 //!
 //! It decides nothing about webhooks: who a sender is, what a webhook means and where an order stands come from
 //! `domain` and `providers`, what is stored from `aws`.
@@ -123,6 +124,17 @@ pub async fn run_at(place: &Place, words: &[&str]) -> Ended {
         stdout,
         stderr,
     }
+}
+
+/// Whether `hookctl` takes these words as a command line. For tests: nothing is done.
+///
+/// # Errors
+/// What it would say if it does not.
+pub fn understands(words: &[String]) -> Result<(), String> {
+    let words = std::iter::once("hookctl").chain(words.iter().map(String::as_str));
+    Arguments::try_parse_from(words)
+        .map(|_| ())
+        .map_err(|error| error.to_string())
 }
 
 /// Does what the command line says, and tells why it failed, if it did.

@@ -36,6 +36,11 @@ mod pipeline;
 mod readings;
 mod relay;
 mod repair;
+#[cfg(feature = "end-to-end")]
+mod runbook;
+#[cfg(feature = "end-to-end")]
+#[path = "../runbook.rs"]
+mod runbook_page;
 mod shipday_quirks;
 #[cfg(feature = "end-to-end")]
 mod simulate;
