@@ -58,26 +58,29 @@ fn commands(lines: &[&str]) -> Vec<Documented> {
         if is_function || line.ends_with('\\') {
             text.push('\n');
         } else {
-            commands.push(documented(&std::mem::take(&mut text)));
+            commands.push(Documented::parse(&std::mem::take(&mut text)));
         }
     }
     assert!(text.is_empty(), "a command has no end: {text}");
     commands
 }
 
-fn documented(text: &str) -> Documented {
-    type Make = fn(String) -> Expected;
-    let kinds: [(&str, Make); 2] = [
-        ("# shows: ", Expected::Shows),
-        ("# refused: ", Expected::Refused),
-    ];
-    let said = kinds.iter().find_map(|(mark, make)| {
-        let (text, words) = text.split_once(mark)?;
-        Some((text, make(words.to_owned())))
-    });
-    let (text, expected) = said.unwrap_or((text, Expected::Success));
-    Documented {
-        text: text.trim_end().to_owned(),
-        expected,
+impl Documented {
+    /// Reads a command and what is said behind it.
+    pub(crate) fn parse(text: &str) -> Self {
+        type Make = fn(String) -> Expected;
+        let kinds: [(&str, Make); 2] = [
+            ("# shows: ", Expected::Shows),
+            ("# refused: ", Expected::Refused),
+        ];
+        let said = kinds.iter().find_map(|(mark, make)| {
+            let (text, words) = text.split_once(mark)?;
+            Some((text, make(words.to_owned())))
+        });
+        let (text, expected) = said.unwrap_or((text, Expected::Success));
+        Self {
+            text: text.trim_end().to_owned(),
+            expected,
+        }
     }
 }

@@ -13,11 +13,14 @@
 
 mod bootstraps;
 mod caller;
+mod drill;
 mod faults;
 mod permissions;
 mod proxy;
 mod relay;
 mod repair;
+#[path = "../runbook.rs"]
+mod runbook_page;
 mod simulate;
 mod smoke;
 mod stack;
@@ -75,13 +78,15 @@ type Test = fn(&Stack);
 struct Stacks {
     deployed: OnceLock<Stack>,
     faulty: OnceLock<Stack>,
+    /// What a drill breaks nobody else may use.
+    drilled: OnceLock<Stack>,
     /// One test after the other uses it: some faults are for all calls.
     faulty_turn: Mutex<()>,
 }
 
 impl Stacks {
     fn stop(&self) {
-        for stack in [&self.deployed, &self.faulty] {
+        for stack in [&self.deployed, &self.faulty, &self.drilled] {
             if let Some(stack) = stack.get() {
                 stack.stop();
             }
@@ -91,6 +96,11 @@ impl Stacks {
     /// Runs a test on the template as it is deployed.
     fn run(&self, test: Test) {
         test(self.deployed.get_or_init(Stack::start));
+    }
+
+    /// Runs the drill.
+    fn run_drill(&self, test: Test) {
+        test(self.drilled.get_or_init(Stack::start_for_the_drill));
     }
 
     /// Runs a test behind the proxy that injects faults.
@@ -132,6 +142,7 @@ fn all(stacks: &Arc<Stacks>) -> Vec<Trial> {
         tests.concat().iter().map(trial).collect::<Vec<_>>()
     };
     [
+        trials(&[drill::TESTS], Stacks::run_drill),
         trials(&first, Stacks::run),
         trials(&faulty, Stacks::run_faulty),
         trials(&last, Stacks::run),

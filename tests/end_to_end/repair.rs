@@ -39,8 +39,13 @@ pub(crate) fn is_hookctl() -> bool {
 /// The command, knowing nothing of this machine.
 pub(crate) fn hookctl() -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg0(HOOKCTL);
+    knowing_nothing(command)
+}
+
+/// A program that has the keys of a local stack, and knows nothing of this machine.
+pub(crate) fn knowing_nothing(mut command: Command) -> Command {
     command
-        .arg0(HOOKCTL)
         .env_clear()
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "test")

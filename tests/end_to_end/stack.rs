@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,11 +46,15 @@ pub(crate) fn bootstrap(binary: &str) -> PathBuf {
     lambda_folder().join(binary).join("bootstrap")
 }
 
-fn lambda_folder() -> PathBuf {
+/// Where cargo puts everything.
+pub(crate) fn target_folder() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
         .parent()
         .expect("it is in the target folder")
-        .join("lambda")
+}
+
+fn lambda_folder() -> PathBuf {
+    target_folder().join("lambda")
 }
 
 /// The local stack with everything in it.
@@ -82,6 +87,15 @@ impl Stack {
     /// The same with a proxy between functions and services that injects faults on demand.
     pub(crate) fn start_behind_proxy() -> Self {
         Self::start_in("end-to-end-faulty", Some(made_testable))
+    }
+
+    /// One for a single test, with the demo installations, as `make up` starts it.
+    pub(crate) fn start_for_the_drill() -> Self {
+        let drilled = Self::start_in("end-to-end-drill", None);
+        drilled
+            .with_local_stack(|stack| drilled.wait_for(stack.register_demo_installations()))
+            .unwrap();
+        drilled
     }
 
     fn start_in(folder: &str, behind_proxy: Option<fn(&mut Value)>) -> Self {
@@ -402,14 +416,25 @@ impl Stack {
     }
 
     /// A `hookctl` for this stack, as its operator would have it.
-    pub(crate) fn hookctl(&self) -> std::process::Command {
+    pub(crate) fn hookctl(&self) -> Command {
+        self.environment(crate::repair::hookctl())
+    }
+
+    /// A program that knows this stack and its keys, and nothing else of this machine.
+    pub(crate) fn environment(&self, program: Command) -> Command {
+        let mut program = crate::repair::knowing_nothing(program);
+        self.with_local_stack(|stack| {
+            program
+                .env("AWS_ENDPOINT_URL", stack.endpoint())
+                .env("HOOKCTL_STACK_NAME", stack.stack_name())
+                .env("HOOKCTL_FUNCTION_ENDPOINT", stack.function_endpoint());
+        });
+        program
+    }
+
+    fn with_local_stack<T>(&self, work: impl FnOnce(&LocalStack) -> T) -> T {
         let stack = self.stack.lock().unwrap();
-        let stack = stack.as_ref().expect("it is not stopped yet");
-        let mut hookctl = crate::repair::hookctl();
-        hookctl
-            .env("AWS_ENDPOINT_URL", stack.endpoint())
-            .env("HOOKCTL_STACK_NAME", stack.stack_name());
-        hookctl
+        work(stack.as_ref().expect("it is not stopped yet"))
     }
 }
 
