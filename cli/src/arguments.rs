@@ -124,6 +124,7 @@ pub(crate) enum Dev {
     #[command(after_long_help = examples::RESET)]
     Reset,
     /// Let DynamoDB refuse the functions' calls about one table of the running stack, as if it had no capacity left
+    #[command(after_long_help = THROTTLES)]
     Throttle(Throttle),
     /// Only install what the local stack and the tests need, into .dev
     #[command(after_long_help = examples::TOOLS)]
@@ -145,6 +146,15 @@ pub(crate) struct Up {
     #[arg(long)]
     pub(crate) no_samples: bool,
 }
+
+const THROTTLES: &str = "\
+Only what the functions call is refused, as DynamoDB does it: 400 ProvisionedThroughputExceededException. What hookctl itself
+asks is answered. `dev reset` ends it too.
+
+Examples:
+  hookctl dev throttle webhooks
+  hookctl dev throttle orders --seconds 60
+  hookctl dev throttle --off";
 
 #[derive(Args, Debug)]
 pub(crate) struct Throttle {

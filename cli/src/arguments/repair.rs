@@ -74,7 +74,11 @@ lost with it: nobody can read it, or the record of its webhook is there and clos
 Left where they are, unless --force is given: the only copy of a webhook (a fallback message whose record is not in the
 table), a message whose record is still pending, and a message that another version wrote. `dlq redrive` is for them.
 
-Without --yes it only says what would be discarded. The exit code is 1 when a message is left, 3 when one is not there.";
+Without --yes it only says what would be discarded. The exit code is 1 when a message is left, 3 when one is not there.
+
+Examples:
+  hookctl dlq discard 5fea7756-0ea4-451a-a703-a558b933e274 --reason poison
+  hookctl dlq discard 5fea7756-0ea4-451a-a703-a558b933e274 --reason 'a test of the provider' --yes --json";
 
 const LEDGER: &str = "\
 What it checks:
