@@ -25,10 +25,11 @@ const STATE: &str = "state";
 /// What the `orders` table counts beside the state.
 const REVISION: &str = "revision";
 /// The attributes of a state that may be absent; a save removes what its state does not have.
-const OPTIONAL: [&str; 12] = [
+const OPTIONAL: [&str; 13] = [
     "status",
     "status_since_ms",
     "status_reason",
+    "reversals",
     "driver",
     "third_party",
     "tracking_url",
@@ -246,7 +247,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use domain::{
-        Details, Driver, EpochMillis, OrderId, Schedule, Status, StatusReason, ThirdParty,
+        Details, Driver, EpochMillis, OrderId, Reversals, Schedule, Status, StatusReason,
+        ThirdParty,
     };
 
     use super::*;
@@ -257,6 +259,10 @@ mod tests {
             status_since_ms: Some(EpochMillis::new(1_684_644_196_349)),
             status_reason: Some(StatusReason::AttemptFailed),
             corrected: true,
+            reversals: Reversals {
+                corrected: 1,
+                ..Reversals::default()
+            },
             event_count: 3,
             milestones: BTreeMap::from([(Status::PickedUp, EpochMillis::new(1_684_644_196_000))]),
             details: Details {

@@ -39,7 +39,7 @@ pub use identifier::{
     Sha256Hex, Topic, UnknownProvider, WebhookId, WebhookKey, loggable, sha256_hex, short_digest,
 };
 pub use message::{ForwardedEvent, Payload, QueueMessage, SCHEMA_VERSION};
-pub use order::{Folded, MAX_EVENTS_PER_ORDER, OrderState, TimelineEntry, fold};
+pub use order::{Folded, MAX_EVENTS_PER_ORDER, OrderState, Reversals, TimelineEntry, fold};
 pub use policy::{
     Change, Decision, Meaning, NotApplied, ProviderClock, ProviderRules, Step, decide,
 };

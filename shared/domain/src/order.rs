@@ -72,6 +72,34 @@ impl TimelineEntry {
     }
 }
 
+/// How often an order went another way than forward, in each [`Change`] that is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reversals {
+    /// See [`Change::Backward`].
+    pub backward: u64,
+    /// See [`Change::Reopened`].
+    pub reopened: u64,
+    /// See [`Change::Corrected`].
+    pub corrected: u64,
+}
+
+impl Reversals {
+    /// Whether the order only ever went forward.
+    pub const fn is_none(&self) -> bool {
+        self.backward == 0 && self.reopened == 0 && self.corrected == 0
+    }
+
+    const fn count(&mut self, change: Change) {
+        match change {
+            Change::First | Change::Forward => {}
+            Change::Backward => self.backward += 1,
+            Change::Reopened => self.reopened += 1,
+            Change::Corrected => self.corrected += 1,
+        }
+    }
+}
+
 /// Where an order stands. No wall-clock time is in it: equal timelines have equal states.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -87,6 +115,9 @@ pub struct OrderState {
     pub status_reason: Option<StatusReason>,
     /// Whether something final was unsaid on the way, see [`Change::Corrected`].
     pub corrected: bool,
+    /// How often it went another way than forward.
+    #[serde(skip_serializing_if = "Reversals::is_none")]
+    pub reversals: Reversals,
     /// How many events the timeline holds, applied or not.
     pub event_count: usize,
     /// When the current attempt reached which status. What a backwards move took back is not in it.
@@ -227,6 +258,7 @@ fn apply(
             state.status_since_ms = Some(entry.occurred_at_ms);
             state.status_reason = step.reason.or_else(|| reason_of_failure(from, to));
             state.corrected |= change == Change::Corrected;
+            state.reversals.count(change);
             state
                 .milestones
                 .retain(|milestone, _| milestone.rank() < to.rank());
@@ -486,6 +518,33 @@ mod tests {
     }
 
     #[test]
+    fn every_step_that_is_not_forward_is_counted_in_its_sense() {
+        let life = [
+            entry(1, "picked_up"),
+            entry(2, "-en_route_to_pickup"),
+            entry(3, "picked_up"),
+            entry(4, "-pending"),
+            entry(5, "failed"),
+            entry(6, "assigned"),
+            entry(7, "delivered"),
+            entry(8, "failed"),
+        ];
+
+        let state = fold(&EVENT_TIMES, life.to_vec()).state;
+        let forward = fold(&EVENT_TIMES, life[..1].to_vec()).state;
+
+        assert_eq!(
+            state.reversals,
+            Reversals {
+                backward: 1,
+                reopened: 1,
+                corrected: 2
+            }
+        );
+        assert!(forward.reversals.is_none());
+    }
+
+    #[test]
     fn a_failed_delivery_is_reopened_and_counts_anew() {
         let life = [
             entry(1, "in_transit"),
@@ -708,6 +767,7 @@ mod tests {
                 });
                 prop_assert_eq!(folded.state.status, last);
                 prop_assert_eq!(folded.state.event_count, folded.decisions.len());
+                prop_assert_eq!(folded.state.corrected, folded.state.reversals.corrected > 0);
             }
         }
     }
