@@ -1,6 +1,7 @@
 //! The `orders` table: an order's state and its timeline under one partition key.
 
 mod repair;
+mod reporting;
 
 use std::collections::HashMap;
 
@@ -19,6 +20,7 @@ use crate::error::{damaged, port_error};
 use crate::scan::{Page, Part, approximate_count, page, scan};
 
 pub use repair::{Consistency, OrderItems};
+pub use reporting::{Reported, ReportedItem};
 
 /// The sort key of the state. It sorts behind every `event#…`.
 const STATE: &str = "state";
