@@ -3,6 +3,7 @@
 mod examples;
 mod follow;
 mod repair;
+mod report;
 mod simulate;
 mod smoke;
 
@@ -21,6 +22,7 @@ pub(crate) use repair::{
     Close, DeadLetters, Discard, Erase, Filters, Ledger, List, Reading, Redrive, Refold, Replay,
     ShowDeadLetters, ShowWebhook, Webhook, WholeReading,
 };
+pub(crate) use report::Report;
 pub(crate) use simulate::Simulate;
 pub(crate) use smoke::Smoke;
 
@@ -90,6 +92,8 @@ pub(crate) enum Command {
     Dlq(DeadLetters),
     /// Prove from the tables that no webhook was lost
     Ledger(Ledger),
+    /// Tell what became of the orders of a time, in figures
+    Report(Report),
     /// Remove the personal data of one order
     Erase(Erase),
     /// Send a sample, or a file, as a provider would
@@ -450,6 +454,9 @@ mod tests {
             "hookctl ledger",
             "hookctl ledger --since 2026-01-01T00:00:00Z --until 2026-02-01T00:00:00Z --merchant m --json",
             "hookctl ledger --segments 16 --resume r.json",
+            "hookctl report",
+            "hookctl report --since 2026-01-01T00:00:00Z --until 2026-02-01T00:00:00Z --merchant m --merchant n --json",
+            "hookctl report --csv r.csv --html r.html --personal-data --segments 16",
             "hookctl erase m armada EAA6CAC9D5",
             "hookctl erase m shipday 7 --timeline --pending --yes --segments 16 --resume r.json --json",
             "hookctl send armada dispatched --topic order.updated --id wh_1",
@@ -532,6 +539,13 @@ mod tests {
             ("hookctl ledger --limit 5", "half a ledger proves nothing"),
             ("hookctl ledger --merchant a#b", "no merchant"),
             ("hookctl ledger --segments 0", "nothing to read"),
+            ("hookctl report --since yesterday", "no point in time"),
+            ("hookctl report --merchant a#b", "no merchant"),
+            ("hookctl report --segments 0", "nothing to read"),
+            (
+                "hookctl report --resume r.json",
+                "half a report is not kept",
+            ),
             ("hookctl erase m armada", "half an order"),
             ("hookctl erase m glovo 1", "no such provider"),
             ("hookctl erase", "everybody"),

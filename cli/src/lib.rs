@@ -25,6 +25,7 @@ mod output;
 mod progress;
 mod records;
 mod refold;
+mod report;
 mod repository;
 mod resume;
 mod samples;
@@ -53,6 +54,7 @@ use order::OrderError;
 use output::{Kept, Output, OutputError};
 use records::RecordError;
 use refold::RefoldError;
+use report::ReportError;
 use samples::SampleError;
 use send::SendError;
 use simulate::SimulateError;
@@ -159,6 +161,7 @@ async fn chosen(
         Command::Webhook(command) => records::run(command, choice, output).await?,
         Command::Dlq(command) => dead_letters::run(command, choice, output).await?,
         Command::Ledger(options) => ledger::run(options, choice, output).await?,
+        Command::Report(options) => report::run(options, choice, output).await?,
         Command::Erase(options) => erase::run(options, choice, output).await?,
         Command::Send(command) => send::run(command, choice, output).await?,
         Command::Simulate(options) => simulate::run(&options, choice, output).await?,
@@ -212,6 +215,8 @@ enum CommandError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error(transparent)]
+    Report(#[from] ReportError),
+    #[error(transparent)]
     Erase(#[from] EraseError),
     #[error(transparent)]
     Send(#[from] SendError),
@@ -246,6 +251,7 @@ impl CommandError {
             | Self::Simulate(SimulateError::Stack(error))
             | Self::Smoke(SmokeError::Stack(error))
             | Self::Ledger(LedgerError::Stack(error))
+            | Self::Report(ReportError::Stack(error))
             | Self::Erase(EraseError::Stack(error)) => stack_failure(error),
             Self::Send(SendError::Sample(SampleError::NotFound { .. })) => Failure::NotFound,
             Self::Send(SendError::Http(HttpError::NoAnswer { .. })) => Failure::NotRunning,
@@ -258,6 +264,7 @@ impl CommandError {
             | Self::Simulate(_)
             | Self::Smoke(_)
             | Self::Ledger(_)
+            | Self::Report(_)
             | Self::Erase(_)
             | Self::Output(_) => Failure::Failed,
         }
@@ -343,6 +350,14 @@ mod tests {
             ),
             (
                 CommandError::Ledger(LedgerError::Stack(unknown())),
+                Failure::NotFound,
+            ),
+            (
+                CommandError::Report(ReportError::Damaged(1)),
+                Failure::Failed,
+            ),
+            (
+                CommandError::Report(ReportError::Stack(unknown())),
                 Failure::NotFound,
             ),
             (CommandError::Erase(EraseError::Left(1)), Failure::Failed),

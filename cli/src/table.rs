@@ -32,6 +32,26 @@ fn shown_width(cell: &str) -> usize {
     shown.into_iter().map(|part| part.chars().count()).sum()
 }
 
+/// The same, with every column but the first flush right: for numbers.
+pub(crate) fn align_numbers<const COLUMNS: usize>(
+    indent: &str,
+    rows: &[[String; COLUMNS]],
+) -> String {
+    let mut widths = [0; COLUMNS];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row).skip(1) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut flush = rows.to_vec();
+    for row in &mut flush {
+        for (width, cell) in widths.iter().zip(row) {
+            *cell = format!("{cell:>width$}");
+        }
+    }
+    align(indent, &flush)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,5 +69,12 @@ mod tests {
         let text = align("", &rows.map(|row| row.map(str::to_owned)));
 
         assert_eq!(text, "\u{1b}[31ma\u{1b}[0m    b\naaa  b\n");
+    }
+
+    #[test]
+    fn numbers_stand_flush_right_behind_their_name() {
+        let rows = [["", "orders"], ["all", "7"]].map(|row| row.map(str::to_owned));
+
+        assert_eq!(align_numbers(" ", &rows), "      orders\n all       7\n");
     }
 }
