@@ -61,7 +61,7 @@ pub(crate) async fn install(root: &Path, output: Output) -> Result<(), DevError>
     }
 
     let system_python = find_python()?;
-    output.message("installing the local tools into .dev/python, once (460 MB)");
+    output.message("installing the local tools into .dev/python, once (540 MB)");
     // Without it until the end, so that an installation that was cut off is not taken for a whole one.
     let stamp_file = stamp_file(root);
     if stamp_file.exists() {
