@@ -37,6 +37,8 @@ mod readings;
 mod relay;
 mod repair;
 #[cfg(feature = "end-to-end")]
+mod report;
+#[cfg(feature = "end-to-end")]
 mod runbook;
 #[cfg(feature = "end-to-end")]
 #[path = "../runbook.rs"]

@@ -16,7 +16,7 @@ use crate::support::Pipeline;
 const SEEDS: u32 = 60;
 const ORDERS: u32 = 20;
 
-fn plan(seed: u32, orders: u32, disturbances: Disturbances) -> Arc<Plan> {
+pub(crate) fn plan(seed: u32, orders: u32, disturbances: Disturbances) -> Arc<Plan> {
     let scenario = Scenario::demo(seed, orders, disturbances).unwrap();
     Arc::new(Plan::new(scenario).unwrap())
 }
@@ -35,7 +35,7 @@ fn disturbances(random: &mut Rng) -> Disturbances {
     }
 }
 
-const ALL_AT_ONCE: Disturbances = Disturbances {
+pub(crate) const ALL_AT_ONCE: Disturbances = Disturbances {
     duplicates: 50,
     retries: 50,
     reordered: 50,
@@ -58,7 +58,7 @@ fn bytes(plan: &Arc<Plan>) -> String {
     plan.deliveries().map(line).collect()
 }
 
-fn orders(plan: &Plan) -> impl Iterator<Item = PlannedOrder> {
+pub(crate) fn orders(plan: &Plan) -> impl Iterator<Item = PlannedOrder> {
     let count = plan.scenario().orders;
     (0..count).map(|order| plan.order(order).unwrap())
 }
@@ -77,7 +77,7 @@ fn as_sent(delivery: &Delivery) -> Webhook {
 }
 
 /// Sends a plan, with the consumer running in between now and then.
-async fn send(plan: &Arc<Plan>, random: &mut Rng) -> Pipeline {
+pub(crate) async fn send(plan: &Arc<Plan>, random: &mut Rng) -> Pipeline {
     let pipeline = Pipeline::new();
     for delivery in plan.deliveries() {
         let answer = pipeline.post(&as_sent(&delivery)).await;
