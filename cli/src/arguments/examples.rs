@@ -5,7 +5,7 @@ It builds the functions, starts the emulated AWS services and `cargo lambda watc
 them, registers the demo installations and sends two samples. It stays until Ctrl-C and shows what the functions log;
 .dev/log/watch.log has the same lines whole, with the description of their metrics. Nothing outside .dev, target and
 these ports is touched. It needs Linux, Rust and Python 3.11 or newer, but no AWS account and no containers; the first time
-it installs 460 MB into .dev and compiles for minutes.
+it installs 540 MB into .dev and compiles for minutes.
 
 Examples:
   hookctl dev up
@@ -27,7 +27,7 @@ Examples:
   hookctl dev reset --json";
 
 pub(super) const TOOLS: &str = "\
-It installs Python packages at pinned versions, about 460 MB, and cargo-lambda among them; it needs the network and
+It installs Python packages at pinned versions, about 540 MB, and cargo-lambda among them; it needs the network and
 Python 3.11 or newer. What is there already is left as it is.
 
 Examples:

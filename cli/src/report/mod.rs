@@ -130,6 +130,7 @@ fn of_segment(number: u16, page: Page<Reported>) -> Page<(u16, Reported)> {
     Page {
         items: items.map(|(at, item)| (at, (number, item))).collect(),
         looked_at: page.looked_at,
+        read_units: page.read_units,
         next: page.next,
     }
 }
