@@ -9,13 +9,14 @@ ENV = dev
 BINARIES = armada-webhook shipday-webhook order-consumer webhook-relay
 CYCLONEDX = .dev/cargo-cyclonedx-0.5.9
 CHECKOV = .dev/checkov
+BROWSER = .dev/browser
 # cargo-lambda's own choice, which it leaves out as soon as there are other flags.
 PROCESSOR = -C target-cpu=$(if $(filter x86_64,$(shell uname -m)),haswell,neoverse-n1)
 # Panics name the file they happen in, and a dependency's file has the name of a home folder in it.
 NAMELESS = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=crates
 
 .DEFAULT_GOAL := help
-.PHONY: help up down reset tools check test histories growth cost lint supply advisories template checkov bootstraps \
+.PHONY: help up down reset tools browser check test histories growth cost lint supply advisories template checkov bootstraps \
   packages reproducible sbom deploy bench variants micro
 
 help: ## list these targets
@@ -33,13 +34,18 @@ reset: ## empty the running local stack
 tools: ## install what the local stack and the tests need, into .dev
 	@$(HOOKCTL) dev tools
 
+browser: $(BROWSER)/chromium ## install the Chromium that looks at the board, into .dev
+
+$(BROWSER)/chromium: tests/browser/install.sh tests/browser/packages.txt
+	$< $(BROWSER) $(CHROMIUM)
+
 check: tools ## the fast checks of the inner loop: lints, and the tests with fewer random cases
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	HISTORIES=2000 PROPTEST_CASES=128 cargo test --workspace --exclude hookctl --locked --quiet -- \
 	  --skip any_two_faults --skip strict_concurrency
 
-test: tools lint supply template bootstraps ## every check there is, ending with all tests
+test: tools browser lint supply template bootstraps ## every check there is, ending with all tests
 	cargo test --workspace --locked --features $(END_TO_END) --doc
 	cargo test --workspace --locked --features $(END_TO_END) --lib --bins --test it --test allocations
 	cargo test --workspace --locked --features $(END_TO_END) --test simulation
