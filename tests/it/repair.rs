@@ -441,11 +441,20 @@ async fn a_filter_finds_what_it_says_and_nothing_else() {
     let by_time = WebhookFilter {
         since: minute(20),
         until: minute(30),
-        ..all
+        ..all.clone()
     };
     assert_eq!(
         keys(&table, &by_time).await,
         expected(&|n, _, _| (20..30).contains(&n))
+    );
+    let since_or_open = WebhookFilter {
+        since_or_open: minute(30),
+        ..all
+    };
+    assert_eq!(
+        keys(&table, &since_or_open).await,
+        expected(&|n, _, state| n >= 30
+            || !matches!(state, RecordState::Applied | RecordState::Dismissed))
     );
     let of_an_order = |order: &str| WebhookFilter {
         order: OrderKey::parse(order).ok(),
@@ -464,6 +473,7 @@ async fn a_filter_finds_what_it_says_and_nothing_else() {
         provider: Some(Provider::Armada),
         since: minute(20),
         until: minute(80),
+        since_or_open: minute(0),
         order: order_key(Provider::Armada, "A1").into(),
     };
     let found = keys(&table, &by_all).await;

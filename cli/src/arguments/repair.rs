@@ -416,7 +416,7 @@ impl Filters {
             provider: self.provider,
             since: self.since,
             until: self.until,
-            order: None,
+            ..WebhookFilter::default()
         }
     }
 

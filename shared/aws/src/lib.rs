@@ -24,7 +24,7 @@ pub use events_queue::{
 pub use installations_table::{InstallationsTable, Registration};
 pub use logging::{JsonLines, exit_code, log_as_json};
 pub use metrics::{Dimensions, METRICS, Metric, NAMESPACE, PROVIDER, STACK, Unit};
-pub use orders_table::{Consistency, OrderItems, OrdersTable, Reported, ReportedItem};
+pub use orders_table::{Consistency, OrderItems, OrdersTable, Reported, ReportedItem, StateRead};
 pub use scan::{Page, Part, Position, Segment};
 pub use surroundings::{RandomRequestIds, RandomShard, SystemClock, environment};
 pub use webhooks_table::{RecordChange, StoredWebhook, WebhookFilter, WebhookParts, WebhooksTable};

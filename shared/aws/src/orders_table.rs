@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{damaged, port_error};
 use crate::scan::{Page, Part, approximate_count, page, scan};
 
-pub use repair::{Consistency, OrderItems};
+pub use repair::{Consistency, OrderItems, StateRead};
 pub use reporting::{Reported, ReportedItem};
 
 /// The sort key of the state. It sorts behind every `event#…`.

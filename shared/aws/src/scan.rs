@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::scan::ScanOutput;
 use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, ReturnConsumedCapacity};
 use domain::PortError;
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +86,13 @@ pub(crate) fn scan(client: &Client, table: &str, part: Part<'_>) -> ScanFluentBu
         .return_consumed_capacity(ReturnConsumedCapacity::Total)
 }
 
+/// The read units of a request that asked for its consumed capacity.
+pub(crate) fn read_units(consumed: Option<&ConsumedCapacity>) -> f64 {
+    consumed
+        .and_then(ConsumedCapacity::capacity_units)
+        .unwrap_or_default()
+}
+
 /// The page in an answer. `read` says what an item is; `None` leaves it out.
 pub(crate) fn page<T>(
     call: &'static str,
@@ -95,11 +102,8 @@ pub(crate) fn page<T>(
 ) -> Result<Page<T>, PortError> {
     let position = |item: &Item| Position::at(item, key).ok_or_else(|| damaged(call, "a key"));
     let next = answer.last_evaluated_key().map(position).transpose()?;
+    let read_units = read_units(answer.consumed_capacity());
     let looked_at = u64::try_from(answer.scanned_count()).unwrap_or_default();
-    let consumed = answer.consumed_capacity();
-    let read_units = consumed
-        .and_then(|it| it.capacity_units())
-        .unwrap_or_default();
     let mut items = Vec::new();
     for item in answer.items.unwrap_or_default() {
         let at = position(&item)?;

@@ -1,11 +1,14 @@
 //! What only operators do with the `orders` table: look for one entry of a timeline, delete a whole order.
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure, Select};
-use domain::{OrderKey, PortError};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure, Select,
+};
+use domain::{OrderKey, OrderState, PortError};
 
-use super::{OrdersTable, REVISION, STATE, revision};
+use super::{OrdersTable, REVISION, STATE, from_item, revision};
 use crate::erasure::erased;
 use crate::error::{damaged, port_error};
+use crate::scan::read_units;
 use crate::webhooks_table::RecordChange;
 
 /// How fresh an answer has to be.
@@ -33,7 +36,40 @@ impl OrderItems {
     }
 }
 
+/// The state of an order, and what it cost to read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StateRead {
+    /// As it was saved last; `None` until the consumer has saved it.
+    pub state: Option<OrderState>,
+    /// In read units.
+    pub read_units: f64,
+}
+
 impl OrdersTable {
+    /// An order's state without its timeline. It may lag behind by a moment.
+    ///
+    /// # Errors
+    /// When the table did not answer, or holds no state of ours.
+    pub async fn state(&self, order: &OrderKey) -> Result<StateRead, PortError> {
+        let call = "state query";
+        // A query, because an operator may query this table.
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk AND sk = :sk")
+            .expression_attribute_values(":pk", AttributeValue::S(order.to_string()))
+            .expression_attribute_values(":sk", AttributeValue::S(STATE.to_owned()))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(|error| port_error(call, &error))?;
+        let read_units = read_units(answer.consumed_capacity());
+        let item = answer.items.unwrap_or_default().pop();
+        let state = item.map(|item| from_item(call, item)).transpose()?;
+        Ok(StateRead { state, read_units })
+    }
+
     /// Whether the order's timeline has an entry with this sort key.
     ///
     /// # Errors

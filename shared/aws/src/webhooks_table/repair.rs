@@ -66,6 +66,8 @@ pub struct WebhookFilter {
     pub since: Option<EpochMillis>,
     /// Received before this time.
     pub until: Option<EpochMillis>,
+    /// Received at this time or later, or earlier and not closed until today: pending, set aside, or damaged.
+    pub since_or_open: Option<EpochMillis>,
     /// Of this order; also those of its merchant and provider that name no order, because theirs could not be read
     /// when they came.
     pub order: Option<OrderKey>,
@@ -146,6 +148,15 @@ impl WebhooksTable {
             conditions.push(condition.to_owned());
             request = request.expression_attribute_values(name, value);
         }
+        if let Some(since) = filter.since_or_open {
+            conditions.push(
+                "(received_at_ms >= :recent OR NOT #state IN (:applied, :dismissed))".to_owned(),
+            );
+            request = request
+                .expression_attribute_values(":recent", number(since.as_millis()))
+                .expression_attribute_values(":applied", text(RecordState::Applied.as_str()))
+                .expression_attribute_values(":dismissed", text(RecordState::Dismissed.as_str()));
+        }
         if let Some(order) = &filter.order {
             let OrderKey {
                 merchant_id,
@@ -167,7 +178,8 @@ impl WebhooksTable {
             request = request.projection_expression(SUMMARY);
         }
         // A name that no expression uses is refused.
-        if parts == WebhookParts::Summary || !filter.states.is_empty() {
+        let names_states = !filter.states.is_empty() || filter.since_or_open.is_some();
+        if parts == WebhookParts::Summary || names_states {
             request = request.expression_attribute_names("#state", "state");
         }
         if !conditions.is_empty() {
