@@ -1,5 +1,6 @@
 //! The command line.
 
+mod board;
 mod examples;
 mod follow;
 mod repair;
@@ -16,6 +17,7 @@ use domain::{CompanyId, EpochMillis, MerchantId, OrderId, Provider, Topic, Webho
 use crate::moment;
 use crate::stack::Place;
 
+pub(crate) use board::Board;
 pub(crate) use follow::{Tail, Watching};
 pub(crate) use repair::Chosen as ChosenWebhooks;
 pub(crate) use repair::{
@@ -78,6 +80,8 @@ pub(crate) enum Command {
     /// The local stack: template.yaml on this machine, without an AWS account
     #[command(subcommand)]
     Dev(Dev),
+    /// Show orders and webhooks as they come, and what waits for a person, on a page of this machine
+    Board(Board),
     /// Who may send webhooks
     #[command(subcommand)]
     Installation(Installation),
@@ -146,6 +150,9 @@ pub(crate) struct Up {
     /// The port of `cargo lambda watch` on 127.0.0.1
     #[arg(long, default_value_t = 9000)]
     pub(crate) watch_port: u16,
+    /// The port of `hookctl board` on 127.0.0.1
+    #[arg(long, default_value_t = board::DEFAULT_PORT)]
+    pub(crate) board_port: u16,
     /// Do not send the two sample webhooks
     #[arg(long)]
     pub(crate) no_samples: bool,
@@ -425,7 +432,7 @@ mod tests {
     #[test]
     fn what_the_documentation_shows_is_understood() {
         for line in [
-            "hookctl dev up --port 4567 --watch-port 9001 --no-samples",
+            "hookctl dev up --port 4567 --watch-port 9001 --board-port 0 --no-samples",
             "hookctl dev reset --json",
             "hookctl dev throttle orders --seconds 60",
             "hookctl dev throttle --off",
@@ -459,6 +466,8 @@ mod tests {
             "hookctl report --csv r.csv --html r.html --personal-data --segments 16",
             "hookctl erase m armada EAA6CAC9D5",
             "hookctl erase m shipday 7 --timeline --pending --yes --segments 16 --resume r.json --json",
+            "hookctl board",
+            "hookctl --stack-name prod board --port 0 --merchant m --hours 2 --interval 30 --read-units 100 --personal-data",
             "hookctl send armada dispatched --topic order.updated --id wh_1",
             "hookctl send shipday ORDER_PIKEDUP --token t --url https://example.com/webhooks/shipday",
             "hookctl simulate",
@@ -550,6 +559,9 @@ mod tests {
             ("hookctl erase m glovo 1", "no such provider"),
             ("hookctl erase", "everybody"),
             ("hookctl erase m armada 1 --limit 5", "half an erasure"),
+            ("hookctl board --hours 0", "nothing to show"),
+            ("hookctl board --interval 0", "without a pause"),
+            ("hookctl board --read-units 0", "it would never read"),
             (
                 "hookctl send armada dispatched --app-id a",
                 "half a credential",

@@ -8,7 +8,7 @@
 //! `domain` and `providers`, what is stored from `aws`.
 
 mod arguments;
-mod command_line;
+mod board;
 mod completions;
 mod dead_letters;
 mod demo;
@@ -18,6 +18,7 @@ mod erase;
 mod http;
 mod installation;
 mod interruption;
+mod invocation;
 mod ledger;
 mod moment;
 mod order;
@@ -61,6 +62,7 @@ use simulate::SimulateError;
 use smoke::SmokeError;
 use stack::StackError;
 
+pub use board::{Board, BoardError};
 pub use http::{HttpAnswer, HttpError, WebhookAddress, post};
 pub use repository::{RepositoryError, repository_root};
 pub use stack::Place;
@@ -155,6 +157,7 @@ async fn chosen(
 ) -> Result<(), CommandError> {
     match command {
         Command::Dev(command) => dev::run(command, choice, output).await?,
+        Command::Board(options) => board::run(options, choice, output).await?,
         Command::Installation(command) => installation::run(command, choice, output).await?,
         Command::Order(Order::Show(options)) => order::run(options, choice, output).await?,
         Command::Order(Order::Refold(options)) => refold::run(options, choice, output).await?,
@@ -203,6 +206,8 @@ enum CommandError {
     #[error(transparent)]
     Dev(#[from] DevError),
     #[error(transparent)]
+    Board(#[from] BoardError),
+    #[error(transparent)]
     Installation(#[from] InstallationError),
     #[error(transparent)]
     Order(#[from] OrderError),
@@ -242,7 +247,8 @@ impl CommandError {
                 | RecordError::NoOrder(_),
             )
             | Self::DeadLetter(DeadLetterError::NotFound(_)) => Failure::NotFound,
-            Self::Installation(InstallationError::Stack(error))
+            Self::Board(BoardError::Stack(error))
+            | Self::Installation(InstallationError::Stack(error))
             | Self::Order(OrderError::Stack(error))
             | Self::Refold(RefoldError::Stack(error))
             | Self::Record(RecordError::Stack(error))
@@ -255,7 +261,8 @@ impl CommandError {
             | Self::Erase(EraseError::Stack(error)) => stack_failure(error),
             Self::Send(SendError::Sample(SampleError::NotFound { .. })) => Failure::NotFound,
             Self::Send(SendError::Http(HttpError::NoAnswer { .. })) => Failure::NotRunning,
-            Self::Installation(_)
+            Self::Board(_)
+            | Self::Installation(_)
             | Self::Order(_)
             | Self::Refold(_)
             | Self::Record(_)

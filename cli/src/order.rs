@@ -57,6 +57,21 @@ pub(crate) enum PersonalData {
     Masked,
 }
 
+impl PersonalData {
+    /// As its option says it.
+    pub(crate) const fn if_shown(shown: bool) -> Self {
+        if shown { Self::Shown } else { Self::Masked }
+    }
+
+    /// A state with as much of it as is shown.
+    pub(crate) fn of(self, state: OrderState) -> OrderState {
+        match self {
+            Self::Shown => state,
+            Self::Masked => masked(state),
+        }
+    }
+}
+
 /// Runs the command.
 pub(crate) async fn run(
     options: Show,
@@ -70,11 +85,7 @@ pub(crate) async fn run(
         personal_data,
         watching,
     } = options;
-    let personal_data = if personal_data {
-        PersonalData::Shown
-    } else {
-        PersonalData::Masked
-    };
+    let personal_data = PersonalData::if_shown(personal_data);
     let key = OrderKey {
         merchant_id: merchant,
         provider,
@@ -150,10 +161,7 @@ impl OrderView {
             merchant_id: key.merchant_id.to_string(),
             provider: key.provider,
             order_id: key.order_id.to_string(),
-            state: timeline.state.map(|state| match personal_data {
-                PersonalData::Shown => state,
-                PersonalData::Masked => masked(state),
-            }),
+            state: timeline.state.map(|state| personal_data.of(state)),
             revision: timeline.revision,
             events,
             state_matches_timeline,
@@ -162,7 +170,7 @@ impl OrderView {
     }
 
     /// What is wrong with the stored state, if anything is.
-    fn warning(&self) -> Option<String> {
+    pub(crate) fn warning(&self) -> Option<String> {
         if self.events > MAX_EVENTS_PER_ORDER {
             Some(format!(
                 "warning: this order has more than {MAX_EVENTS_PER_ORDER} events, so its state stands still"
@@ -259,21 +267,12 @@ impl fmt::Display for OrderView {
             self.order_id, self.merchant_id, self.provider
         )?;
         f.write_str(&table::align("  ", &self.facts()))?;
-        if let Some(state) = self
-            .state
-            .as_ref()
-            .filter(|state| !state.milestones.is_empty())
-        {
-            let mut milestones: Vec<_> = state.milestones.iter().collect();
-            milestones.sort_by_key(|(status, at)| (**at, **status));
-            let rows: Vec<_> = milestones
-                .into_iter()
-                .map(|(status, at)| [moment::show(*at), status.to_string()])
-                .collect();
+        let milestones = self.milestones();
+        if !milestones.is_empty() {
             write!(
                 f,
                 "\nMilestones of this attempt\n\n{}",
-                table::align("  ", &rows)
+                table::align("  ", &milestones)
             )?;
         }
         let rows: Vec<_> = self.timeline.iter().map(EventView::row).collect();
@@ -287,7 +286,19 @@ impl fmt::Display for OrderView {
 }
 
 impl OrderView {
-    fn facts(&self) -> Vec<[String; 2]> {
+    /// When the current attempt reached what.
+    fn milestones(&self) -> Vec<[String; 2]> {
+        let milestones = self.state.iter().flat_map(|state| &state.milestones);
+        let mut milestones: Vec<_> = milestones.collect();
+        milestones.sort_by_key(|(status, at)| (**at, **status));
+        milestones
+            .into_iter()
+            .map(|(status, at)| [moment::show(*at), status.to_string()])
+            .collect()
+    }
+
+    /// Where it stands, by name and value.
+    pub(crate) fn facts(&self) -> Vec<[String; 2]> {
         let mut facts = Vec::new();
         let mut add = |name: &str, value: Option<String>| {
             facts.extend(value.map(|value| [name.to_owned(), value]));
@@ -351,7 +362,8 @@ impl OrderView {
     }
 }
 
-fn driver(driver: &Driver) -> String {
+/// What is known of a driver, on one line.
+pub(crate) fn driver(driver: &Driver) -> String {
     let id = driver.id.as_ref().map(|id| format!("id {id}"));
     let known: Vec<_> = [&driver.name, &driver.phone, &id]
         .into_iter()

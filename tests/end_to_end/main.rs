@@ -11,7 +11,9 @@
     reason = "a failed unwrap is a failed test"
 )]
 
+mod board;
 mod bootstraps;
+mod browser;
 mod caller;
 mod drill;
 mod faults;
@@ -122,6 +124,7 @@ fn all(stacks: &Arc<Stacks>) -> Vec<Trial> {
         webhooks::TESTS,
         simulate::TESTS,
         smoke::TESTS,
+        board::TESTS,
     ];
     let faulty = [
         faults::TESTS,

@@ -415,6 +415,12 @@ impl Stack {
         self.wait_for(update.send()).unwrap();
     }
 
+    /// The name of its CloudFormation stack.
+    pub(crate) fn stack_name(&self) -> &'static str {
+        let stack = self.stack.lock().unwrap();
+        stack.as_ref().expect("it is not stopped yet").stack_name()
+    }
+
     /// A `hookctl` for this stack, as its operator would have it.
     pub(crate) fn hookctl(&self) -> Command {
         self.environment(crate::repair::hookctl())

@@ -7,6 +7,9 @@
     reason = "a failed unwrap is a failed test"
 )]
 
+// What runs `hookctl` itself is built with it: under the feature of the tests that need it anyway.
+#[cfg(feature = "end-to-end")]
+mod board;
 mod boundaries;
 mod canary;
 mod clients;

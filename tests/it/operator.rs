@@ -103,7 +103,7 @@ where
     address
 }
 
-/// The tables of a database that is reached at this address, as a stack's.
+/// The tables at this address, as a stack would name them.
 pub(crate) fn place(address: &str) -> Place {
     let outputs = [
         ("InstallationsTableName", "InstallationsTable"),

@@ -11,14 +11,15 @@ use serde::Serialize;
 
 use super::deployment::{Deployment, STACK_NAME};
 use super::error::DevError;
-use super::hints::Hints;
+use super::hints::{Hints, program_from_here};
 use super::process::ProcessIdentity;
 use super::record::Record;
 use super::{
     Functions, LocalStack, LocalStackOptions, emulator, pack, proxy, samples, template, throttle,
     tools, watch,
 };
-use crate::arguments::{Dev, StackChoice, Up};
+use crate::arguments::{Board as BoardOptions, Dev, StackChoice, Up};
+use crate::board::Board;
 use crate::demo;
 use crate::interruption::Interruption;
 use crate::order::OrderView;
@@ -31,6 +32,8 @@ use crate::stack::tables;
 pub(crate) const PORT_OPTION: &str = "--port";
 /// The option that chooses the functions' port.
 pub(crate) const WATCH_PORT_OPTION: &str = "--watch-port";
+/// The option that chooses the board's port.
+const BOARD_PORT_OPTION: &str = "--board-port";
 /// How long `dev up` may take to stop what it runs.
 const STOPPED_WITHIN: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(200);
@@ -68,11 +71,12 @@ async fn up(root: &Path, options: &Up, output: Output) -> Result<(), DevError> {
     // Found out now, not after minutes of building.
     emulator::free_port(options.port, PORT_OPTION)?;
     emulator::free_port(options.watch_port, WATCH_PORT_OPTION)?;
+    emulator::free_port(options.board_port, BOARD_PORT_OPTION)?;
 
     let mut interruption = Interruption::new().map_err(DevError::Signals)?;
     let started = interruption.before(Box::pin(start(root, options, output)));
-    let mut stack = match started.await.unwrap_or(Err(DevError::Interrupted)) {
-        Ok(stack) => stack,
+    let (mut stack, _board) = match started.await.unwrap_or(Err(DevError::Interrupted)) {
+        Ok(started) => started,
         Err(error) => {
             // What had been started ended with the attempt.
             Record::delete(root);
@@ -105,7 +109,7 @@ fn lock(root: &Path) -> Result<File, DevError> {
 }
 
 /// Everything until the stack is ready. Dropping the future, or an error, ends what it has started.
-async fn start(root: &Path, options: &Up, output: Output) -> Result<LocalStack, DevError> {
+async fn start(root: &Path, options: &Up, output: Output) -> Result<(LocalStack, Board), DevError> {
     let mut record = Record {
         endpoint: emulator::endpoint(options.port),
         function_endpoint: String::new(),
@@ -163,16 +167,19 @@ async fn start(root: &Path, options: &Up, output: Output) -> Result<LocalStack, 
             orders.push(samples::send(&stack, &stack.tables()?.orders, provider).await?);
         }
     }
+    let board = BoardOptions::on_port(options.board_port);
+    let board = Board::start(&board, &StackChoice::default(), &program_from_here()).await?;
     output.result(&Ready {
         stack_name: STACK_NAME,
         endpoint: stack.endpoint().to_owned(),
         watch_port: options.watch_port,
+        board: board.url(),
         outputs: stack.outputs().clone(),
         hints: Hints::new(root, stack.endpoint(), stack.outputs()),
         orders,
     })?;
     stack.show_function_output();
-    Ok(stack)
+    Ok((stack, board))
 }
 
 /// A stack that is ready.
@@ -181,6 +188,7 @@ struct Ready {
     stack_name: &'static str,
     endpoint: String,
     watch_port: u16,
+    board: String,
     outputs: BTreeMap<String, String>,
     #[serde(flatten)]
     hints: Hints,
@@ -197,6 +205,7 @@ impl fmt::Display for Ready {
             "\nThe local stack is ready: AWS services at {}, region us-east-1, both keys `test`.",
             self.endpoint
         )?;
+        writeln!(f, "Orders and webhooks as they come: {}", self.board)?;
         writeln!(
             f,
             "The functions are rebuilt when a file changes. All logs are in .dev/log.\n"

@@ -8,6 +8,7 @@ use domain::PortError;
 
 use super::record::RecordError;
 use super::template::TemplateError;
+use crate::board::BoardError;
 use crate::demo::DemoError;
 use crate::http::HttpError;
 use crate::output::OutputError;
@@ -196,6 +197,9 @@ pub enum DevError {
     /// A table of the stack did not answer.
     #[error(transparent)]
     Table(#[from] PortError),
+    /// The board cannot be shown.
+    #[error(transparent)]
+    Board(#[from] BoardError),
     /// The repository was not found.
     #[error(transparent)]
     Repository(#[from] RepositoryError),

@@ -35,10 +35,9 @@ impl Hints {
             let curl = curl(provider, root, &url, host.as_deref().unwrap_or_default());
             Some((provider, Hint { url, host, curl }))
         });
-        let program = std::env::current_exe().unwrap_or_else(|_| "hookctl".into());
         Self {
             webhooks: webhooks.collect(),
-            program: from_here(&program),
+            program: program_from_here(),
         }
     }
 }
@@ -91,6 +90,12 @@ fn armada_headers() -> Vec<String> {
         "-H 'x-armada-api-version: v1' -H 'x-armada-webhook-topic: order.updated'".to_owned(),
         "-H \"x-armada-webhook-id: curl-$(date +%s)\" -H \"x-armada-timestamp: $(date -u +%FT%TZ)\"".to_owned(),
     ]
+}
+
+/// How this program is called from the current folder.
+pub(crate) fn program_from_here() -> String {
+    let program = std::env::current_exe().unwrap_or_else(|_| "hookctl".into());
+    from_here(&program)
 }
 
 /// The path as short as it can be written in the current folder.

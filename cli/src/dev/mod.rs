@@ -61,6 +61,7 @@ pub(crate) use commands::run;
 use deployment::{Deployed, Deployment};
 use emulator::{Emulator, Settings};
 pub use error::DevError;
+pub(crate) use hints::program_from_here;
 use proxy::Proxy;
 pub use proxy::{ForwardError, Forwarder, refusal};
 pub(crate) use record::Record;

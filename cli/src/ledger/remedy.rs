@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{OrderFinding, RecordFinding};
 use crate::arguments::StackChoice;
-use crate::command_line::{self, quoted, words};
+use crate::invocation::{Invocation, order_words, quoted};
 use crate::records::printable;
 
 /// What kind of difference it is.
@@ -60,20 +60,15 @@ impl fmt::Display for Difference {
 }
 
 /// The commands for one stack.
-pub(super) struct Remedies {
-    /// `hookctl`, and which stack.
-    hookctl: String,
-}
+pub(super) struct Remedies(Invocation);
 
 impl Remedies {
     pub(super) fn for_stack(choice: &StackChoice) -> Self {
-        let hookctl = command_line::hookctl(choice);
-        Self { hookctl }
+        Self(Invocation::new("hookctl", choice))
     }
 
     pub(super) fn of_record(&self, key: &str, finding: &RecordFinding) -> Option<Difference> {
-        let hookctl = &self.hookctl;
-        let look = || Remedy::Look(format!("{hookctl} webhook show {}", quoted(key)));
+        let look = || Remedy::Look(self.0.of(&format!("webhook show {}", quoted(key))));
         let (kind, why, remedy) = match finding {
             RecordFinding::InState(_)
             | RecordFinding::InTimeline(_)
@@ -82,7 +77,7 @@ impl Remedies {
             RecordFinding::EntryMissing(order) => (
                 Kind::EntryMissing,
                 format!("applied, but its event is not in the timeline of {order}"),
-                Remedy::Mend(format!("{hookctl} webhook replay {}", quoted(key))),
+                Remedy::Mend(self.0.of(&format!("webhook replay {}", quoted(key)))),
             ),
             RecordFinding::Unreadable(why) => (
                 Kind::RecordUnreadable,
@@ -104,8 +99,8 @@ impl Remedies {
     }
 
     pub(super) fn of_order(&self, order: &OrderKey, finding: &OrderFinding) -> Option<Difference> {
-        let (hookctl, words) = (&self.hookctl, words(order));
-        let look = || Remedy::Look(format!("{hookctl} order show {words}"));
+        let words = order_words(order);
+        let look = || Remedy::Look(self.0.of(&format!("order show {words}")));
         let (kind, why, remedy) = match finding {
             OrderFinding::Right
             | OrderFinding::Nothing
@@ -114,7 +109,7 @@ impl Remedies {
             OrderFinding::StateDiffers(change) => (
                 Kind::StateDiffers,
                 format!("its state is not what its timeline folds to: {change}"),
-                Remedy::Mend(format!("{hookctl} order refold {words}")),
+                Remedy::Mend(self.0.of(&format!("order refold {words}"))),
             ),
             OrderFinding::EntriesLost { counted, entries } => (
                 Kind::EntriesLost,

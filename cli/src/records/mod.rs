@@ -22,11 +22,11 @@ use crate::progress::Progress;
 use crate::resume::ResumeError;
 use crate::scan::{End, Scan, ScanError};
 use crate::stack::{Stack, StackError, Tables};
-use reading::{Effect, ReadingView};
-use view::{Handled, Listed, Outcome, Shown, Total};
+use reading::Effect;
+use view::{Handled, Listed, Outcome, Total};
 
-pub(crate) use reading::{Understood, restored, understand};
-pub(crate) use view::printable;
+pub(crate) use reading::{ReadingView, Understood, restored, understand};
+pub(crate) use view::{Shown, Summary, printable};
 
 /// Records could not be listed, shown or changed.
 #[derive(Debug, thiserror::Error)]
@@ -143,19 +143,10 @@ impl Records {
     }
 
     async fn show(&self, options: &ShowWebhook) -> Result<(), RecordError> {
-        let stored = self
-            .tables
-            .webhooks
-            .get(&options.key)
+        let personal_data = PersonalData::if_shown(options.personal_data);
+        let shown = shown(&self.tables, &options.key, personal_data)
             .await?
             .ok_or_else(|| RecordError::NotFound(options.key.clone()))?;
-        let effect = effect(&self.tables, &understand(&stored)).await?;
-        let personal_data = if options.personal_data {
-            PersonalData::Shown
-        } else {
-            PersonalData::Masked
-        };
-        let shown = Shown::new(&stored, effect, personal_data);
         self.output.result(&shown)?;
         Ok(())
     }
@@ -364,6 +355,19 @@ const fn is_dry_run(chosen: &ChosenWebhooks) -> bool {
     } else {
         chosen.dry_run
     }
+}
+
+/// A record with everything that is known about it; `None` when there is none with this key.
+pub(crate) async fn shown(
+    tables: &Tables,
+    key: &str,
+    personal_data: PersonalData,
+) -> Result<Option<Shown>, PortError> {
+    let Some(stored) = tables.webhooks.get(key).await? else {
+        return Ok(None);
+    };
+    let effect = effect(tables, &understand(&stored)).await?;
+    Ok(Some(Shown::new(&stored, effect, personal_data)))
 }
 
 /// What a replay would do to the order, where there is an event.

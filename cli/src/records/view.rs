@@ -144,7 +144,13 @@ impl Shown {
         }
     }
 
-    fn facts(&self) -> Vec<[String; 2]> {
+    /// The state that it is in; `None` when that is none of ours.
+    pub(crate) fn state(&self) -> Option<RecordState> {
+        self.webhook.state.and_then(RecordState::parse)
+    }
+
+    /// What is known, by name and value.
+    pub(crate) fn facts(&self) -> Vec<[String; 2]> {
         let it = &self.webhook;
         let facts = [
             ("digest", Some(it.digest.clone())),

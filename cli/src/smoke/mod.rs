@@ -17,9 +17,9 @@ use domain::{
 use tokio::time::{Instant, sleep};
 
 use crate::arguments::{self, StackChoice};
-use crate::command_line;
 use crate::erase::erase_known;
 use crate::interruption::Interruption;
+use crate::invocation::{Invocation, order_words};
 use crate::moment;
 use crate::output::{Output, OutputError};
 use crate::secrets::NoRandomness;
@@ -83,7 +83,7 @@ pub(crate) async fn run(
     let smoke = Smoke {
         tables: stack.tables()?,
         parts: Part::draw(&stack, now, not_after)?,
-        hookctl: command_line::hookctl(choice),
+        hookctl: Invocation::new("hookctl", choice),
         timeout: Duration::from_secs(options.timeout.into()),
         not_after,
         is_stopped: Cell::new(false),
@@ -103,7 +103,7 @@ struct Smoke {
     tables: Tables,
     parts: Vec<Part>,
     /// How a command for this stack begins.
-    hookctl: String,
+    hookctl: Invocation,
     timeout: Duration,
     not_after: EpochMillis,
     /// Whether somebody wants it to come to its end.
@@ -445,10 +445,9 @@ impl Smoke {
                 "{why}; it ends by itself at {}",
                 moment::show(self.not_after)
             ),
-            command: format!(
-                "{} installation disable {} {digest}",
-                self.hookctl, part.provider
-            ),
+            command: self
+                .hookctl
+                .of(&format!("installation disable {} {digest}", part.provider)),
         }
     }
 
@@ -457,11 +456,9 @@ impl Smoke {
         Left {
             what: format!("the order {order}, with its records"),
             why: format!("{why}; when the queue is empty:"),
-            command: format!(
-                "{} erase {} --timeline --yes",
-                self.hookctl,
-                command_line::words(order)
-            ),
+            command: self
+                .hookctl
+                .of(&format!("erase {} --timeline --yes", order_words(order))),
         }
     }
 
