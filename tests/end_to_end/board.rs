@@ -15,7 +15,7 @@ use crate::webhooks::answered;
 
 tests![
     a_webhook_moves_its_order_on_the_board_and_the_timeline_says_why,
-    what_is_set_aside_is_explained_with_the_command_that_deals_with_it,
+    what_is_set_aside_is_explained_on_the_board_with_the_command_that_deals_with_it,
     the_board_says_that_its_connection_is_lost_and_recovers_by_itself,
     the_board_fits_a_phone_and_the_night,
 ];
@@ -159,7 +159,7 @@ fn a_webhook_moves_its_order_on_the_board_and_the_timeline_says_why(stack: &Stac
     assert_eq!(served.interrupt(), Some(0));
 }
 
-fn what_is_set_aside_is_explained_with_the_command_that_deals_with_it(stack: &Stack) {
+fn what_is_set_aside_is_explained_on_the_board_with_the_command_that_deals_with_it(stack: &Stack) {
     let merchant = stack.merchant("board-aside");
     let served = Served::start(stack, &merchant, "0");
     let browser = browser_on(&served, "aside");

@@ -10,6 +10,7 @@ const make = (tag, className, ...inside) => {
 const words = (status) => status.replaceAll("_", " ");
 
 let content = null;
+let contentAt = null; // when it was right last
 let reading = null;
 let opened = null; // { kind: "order" or "webhook", key, seen }
 let returnTo = null; // what had the focus before the panel opened
@@ -323,9 +324,13 @@ function showReading(isConnected) {
     at("reading").title = `${reading.read_units_in_all.toLocaleString("en")} read units since it was started`;
   }
   if (at("reading-text").textContent !== text) at("reading-text").textContent = text;
-  const why = !isConnected ? "hookctl does not answer: is it still running? Trying again."
-    : reading?.trouble ? `The stack cannot be read: ${reading.trouble}. Trying again.` : "";
-  if (trouble.textContent !== why) trouble.textContent = why;
+  if (isConnected && reading && !reading.trouble) contentAt = reading.at;
+  document.body.classList.toggle("stale", Boolean(lost));
+  const why = !isConnected ? "hookctl does not answer: is it still running?"
+    : reading?.trouble ? `The stack cannot be read: ${reading.trouble}.` : "";
+  const stale = contentAt ? ` What is shown was read at ${clock(contentAt)} UTC.` : "";
+  const said = why && `${why}${stale} Trying again.`;
+  if (trouble.textContent !== said) trouble.textContent = said;
   trouble.hidden = why === "";
 }
 
