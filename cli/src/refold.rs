@@ -411,7 +411,8 @@ mod tests {
             (
                 None,
                 "shop-1#armada#A1: would repair, status none -> delivered \
-                 (differs in corrected, event_count, milestones, schedule, status, status_since_ms)",
+                 (differs in corrected, event_count, milestones, schedule, status, status_received_at_ms, \
+                 status_since_ms)",
             ),
         ] {
             let timeline = Timeline {

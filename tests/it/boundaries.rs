@@ -43,7 +43,14 @@ fn dependencies_point_one_way() {
     has_none_of("providers", &["ingest", "aws v"]);
     has_none_of(
         "aws",
-        &["providers", "ingest", "order-consumer", "webhook-relay"],
+        &[
+            "providers",
+            "ingest",
+            "order-consumer",
+            "webhook-relay",
+            "status-publisher",
+            "aws-sdk-eventbridge",
+        ],
     );
     has_none_of("ingest", &["aws v", "aws-sdk", "aws-smithy"]);
 }
@@ -70,6 +77,7 @@ fn the_functions_carry_one_tls_stack_and_nothing_of_tests_or_tools() {
         "shipday-webhook",
         "order-consumer",
         "webhook-relay",
+        "status-publisher",
     ] {
         has_none_of(package, &second_stacks);
         has_none_of(package, &tools);
@@ -78,4 +86,17 @@ fn the_functions_carry_one_tls_stack_and_nothing_of_tests_or_tools() {
             .any(|name| name.starts_with("ring v"));
         assert!(has_ring, "`{package}` has its TLS from ring");
     }
+}
+
+#[test]
+fn only_the_publisher_carries_the_event_buss_client() {
+    for package in [
+        "armada-webhook",
+        "shipday-webhook",
+        "order-consumer",
+        "webhook-relay",
+    ] {
+        has_none_of(package, &["aws-sdk-eventbridge"]);
+    }
+    has_none_of("status-publisher", &["providers", "ingest"]);
 }

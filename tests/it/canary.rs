@@ -19,13 +19,14 @@ use futures_util::FutureExt as _;
 use lambda_http::{Context, RequestExt as _};
 use providers::adapter;
 use serde_json::{Value, json};
-use testkit::{Fault, NOW, Webhook, http_api_event, sample_bytes};
+use testkit::{Fault, NOW, Webhook, World, http_api_event, sample_bytes, sqs_batch, stream_batch};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::clients::clients;
 use crate::logs::lines_of;
 use crate::mutation::places;
+use crate::publishing::{batch_of, publisher};
 use crate::support::{Pipeline, SENT_AT, gateway_request};
 
 /// In every canary.
@@ -191,6 +192,10 @@ fn webhooks() -> Vec<Webhook> {
     ]
 }
 
+/// Where in a published event a text of the sender's may stand: the order, and, where the stack is set to tell, the driver and the
+/// link.
+const PUBLISHED: [&str; 3] = ["/order_id", "/driver/", "/tracking_url"];
+
 /// Every call that can fail, with every way in which it can.
 fn fault_plans() -> Vec<Vec<(&'static str, Fault)>> {
     let all = [
@@ -212,6 +217,9 @@ fn fault_plans() -> Vec<Vec<(&'static str, Fault)>> {
     }
     for call in ["put_entry", "read", "close"] {
         plans.push(vec![(call, Fault::Panic), (call, Fault::Panic)]);
+    }
+    for call in ["publish", "standing", "keep", "hold"] {
+        plans.extend([Fault::Before, Fault::After, Fault::Panic].map(|fault| vec![(call, fault)]));
     }
     for call in ["waiting", "overdue", "claim", "send_all"] {
         let left_behind = ("send", Fault::Before);
@@ -275,6 +283,45 @@ async fn whatever_happens(pipeline: &Pipeline, webhook: &Webhook) {
         let run = AssertUnwindSafe(pipeline.relay.run()).catch_unwind().await;
         no_canary("a run of the relay", &format!("{run:?}"));
         pipeline.consume().await;
+    }
+    whatever_is_published(&pipeline.world).await;
+}
+
+/// Everything that the publisher does with what was saved, with every setting.
+async fn whatever_is_published(world: &World) {
+    let mut spoiled = stream_batch(&world.stream(), 0);
+    for record in spoiled["Records"].as_array_mut().unwrap() {
+        record["dynamodb"]["NewImage"]["status"] = json!({ "S": "a canary" });
+    }
+    world.enqueue_held("a canary");
+    for variables in [
+        [("HOLD_SECONDS", "0"), ("PUBLISH_DRIVER", "false")],
+        [("HOLD_SECONDS", "10"), ("PUBLISH_DRIVER", "true")],
+    ] {
+        let publisher = publisher(world, &variables);
+        for event in [
+            stream_batch(&world.stream(), 0),
+            spoiled.clone(),
+            sqs_batch(&world.held()),
+        ] {
+            let answer = publisher.handle(batch_of(&event)).await;
+            no_canary("an answer of the publisher", &format!("{answer:?}"));
+        }
+        let told_of_driver = variables.contains(&("PUBLISH_DRIVER", "true"));
+        for change in world.published() {
+            let event = serde_json::to_value(&change).unwrap();
+            for place in places(&event) {
+                let is_kept = place.starts_with(PUBLISHED[0])
+                    || told_of_driver && PUBLISHED.iter().any(|kept| place.starts_with(kept));
+                if let Some(text) = event
+                    .pointer(&place)
+                    .and_then(Value::as_str)
+                    .filter(|_| !is_kept)
+                {
+                    no_canary(&format!("an event at {place}"), text);
+                }
+            }
+        }
     }
 }
 
@@ -376,6 +423,7 @@ fn no_path_writes_personal_data_or_a_secret() {
         outcome: ignored
         outcome: method_not_allowed
         outcome: nothing_overdue
+        outcome: published
         outcome: relayed
         outcome: too_large
         outcome: unauthorized

@@ -19,6 +19,7 @@ mod deploy;
 // What runs `hookctl` itself is built with it: under the feature of the tests that need it anyway.
 #[cfg(feature = "end-to-end")]
 mod erase;
+mod event_schema;
 mod failure_modes;
 #[cfg(feature = "end-to-end")]
 mod follow;
@@ -29,6 +30,7 @@ mod ingest;
 mod ledger;
 mod limits;
 mod logs;
+mod merchant_endpoint;
 mod message_schema;
 mod metrics;
 mod mutation;
@@ -36,6 +38,7 @@ mod operations;
 #[cfg(feature = "end-to-end")]
 mod operator;
 mod pipeline;
+mod publishing;
 mod readings;
 mod relay;
 mod repair;

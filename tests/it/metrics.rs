@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws::{METRICS, NAMESPACE};
 use domain::{MAX_EVENTS_PER_ORDER, MAX_FORWARD_ATTEMPTS, Millis};
 use serde_json::Value;
-use testkit::{Fault, NOW};
+use testkit::{Fault, NOW, stream_batch};
 
 use crate::logs::{STACK, lines_of};
+use crate::publishing::{batch_of, publisher};
 use crate::support::{Pipeline, SENT_AT, armada_status, shipday_event};
 
 const AT: u64 = 1_767_816_000_000;
@@ -113,6 +114,21 @@ async fn whatever_is_counted() {
         world.set_now(world.next_due().unwrap_or(NOW));
     }
     beyond_the_bound(&pipeline).await;
+    told_to_subscribers(&pipeline).await;
+}
+
+/// Publishes what changed, fails to, and holds a change back.
+async fn told_to_subscribers(pipeline: &Pipeline) {
+    let world = &pipeline.world;
+    let delivered = armada_status("A9", "completed", "wh_9", SENT_AT);
+    pipeline.post(&delivered).await;
+    pipeline.drain().await;
+    let stream = batch_of(&stream_batch(&world.stream(), 0));
+    let holding = publisher(world, &[("HOLD_SECONDS", "10")]);
+    holding.handle(stream).await.unwrap();
+    world.fail_next("publish", Fault::Before);
+    let stream = batch_of(&stream_batch(&world.stream(), 0));
+    publisher(world, &[]).handle(stream).await.unwrap();
 }
 
 /// Applies one more event to an order that has as many as it may.

@@ -15,10 +15,11 @@ use aws_sdk_dynamodb::types::{
     KeyType, Projection, ProjectionType, ScalarAttributeType,
 };
 use domain::{
-    CloseOutcome, ClosedAs, Credential, EntryOutcome, EpochMillis, Installation, InstallationState,
-    Installations as _, MerchantId, Orders as _, Provider, PutOutcome, RecordClosing as _,
-    RecordState, Recording, RecordingOutcome, RequestId, SaveOutcome, Status, TimelineEntry,
-    UrlKeyDigest, WebhookRecord, WebhookRecords as _, fold, record,
+    Announcements as _, CloseOutcome, ClosedAs, Credential, EntryOutcome, EpochMillis,
+    Installation, InstallationState, Installations as _, KeepOutcome, MerchantId, OrderState,
+    Orders as _, Progress, Provider, PutOutcome, RecordClosing as _, RecordState, Recording,
+    RecordingOutcome, RequestId, SaveOutcome, Status, TimelineEntry, UrlKeyDigest, WebhookRecord,
+    WebhookRecords as _, fold, record,
 };
 use providers::adapter;
 use serde_json::Value;
@@ -669,4 +670,60 @@ async fn consumers_at_the_same_time_leave_the_state_of_the_whole_timeline() {
         stored.state,
         Some(fold(adapter(Provider::Shipday), entries).state)
     );
+}
+
+#[tokio::test]
+async fn progress_is_kept_only_where_it_is_as_seen_and_goes_with_the_order() {
+    let database = Database::start().await;
+    let orders = database.orders();
+    let order = order_key(Provider::Shipday, "7");
+    let state = OrderState {
+        status: Some(Status::Delivered),
+        ..OrderState::default()
+    };
+    let progress = |revision, last| Progress {
+        revision,
+        status: Status::Delivered,
+        last,
+        before: None,
+    };
+    let first = progress(1, None);
+    // No order: nothing to keep it with.
+    assert_eq!(orders.standing(&order).await.unwrap(), None);
+    let kept = orders.keep(&order, None, first).await.unwrap();
+    assert_eq!(kept, KeepOutcome::NotAsSeen);
+
+    orders.save(&order, &state).await.unwrap();
+    let mut seen = None;
+    for next in [
+        first,
+        progress(1, Some(Status::Delivered)),
+        progress(3, Some(Status::Failed)),
+        progress(4, None),
+    ] {
+        for wrong in [
+            Some(progress(9, seen.and_then(|seen: Progress| seen.last))),
+            Some(progress(1, Some(Status::Returned))),
+            seen.map_or(Some(first), |_| None),
+        ] {
+            let kept = orders.keep(&order, wrong, next).await.unwrap();
+            assert_eq!(kept, KeepOutcome::NotAsSeen, "{wrong:?}");
+        }
+        let kept = orders.keep(&order, seen, next).await.unwrap();
+        assert_eq!(kept, KeepOutcome::Kept);
+        // A save leaves it, and it leaves the state and its revision.
+        let revision = orders.read(&order).await.unwrap().revision;
+        orders.save(&order, &state).await.unwrap();
+        let standing = orders.standing(&order).await.unwrap().unwrap();
+        assert_eq!(standing.progress, Some(next));
+        assert_eq!(standing.saved.state, state);
+        assert_eq!(standing.saved.revision, revision + 1);
+        seen = Some(next);
+    }
+
+    let items = orders.items(&order).await.unwrap();
+    orders.erase(&order, &items).await.unwrap();
+    let kept = orders.keep(&order, seen, first).await.unwrap();
+    assert_eq!(kept, KeepOutcome::NotAsSeen);
+    assert_eq!(orders.standing(&order).await.unwrap(), None);
 }

@@ -1,7 +1,6 @@
 //! A batch: decoded record by record, grouped by order, answered with the records that failed.
 
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use domain::{
@@ -10,7 +9,7 @@ use domain::{
     short_digest,
 };
 use futures_util::future::join_all;
-use futures_util::{FutureExt as _, StreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 
 use crate::apply::{self, Applicable, Applied, PrepareError, Prepared};
 use crate::config::Config;
@@ -446,10 +445,9 @@ async fn attempted<T>(calls: impl Future<Output = Result<T, PortError>>) -> Resu
 
 /// Runs a piece of work so that a panic in it is the failure of that piece alone.
 async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
-    AssertUnwindSafe(work)
-        .catch_unwind()
+    aws::caught(work)
         .await
-        .map_err(|_| Failure::Panicked)
+        .map_err(|aws::Panicked| Failure::Panicked)
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ pub struct Clients {
     pub sqs: aws_sdk_sqs::Client,
     connections: Connections,
     endpoints: Endpoints,
+    config: SdkConfig,
 }
 
 /// Where the services are, as far as that is not left to the SDK.
@@ -57,12 +58,13 @@ struct Endpoints {
     region: String,
     dynamodb: Option<String>,
     sqs: Option<String>,
+    eventbridge: Option<String>,
 }
 
 impl Clients {
     /// Clients for the region, credentials and endpoints that `lookup` names: `AWS_REGION`,
     /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, and for an emulator
-    /// `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_SQS`.
+    /// `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_SQS`, `AWS_ENDPOINT_URL_EVENTBRIDGE`.
     ///
     /// # Errors
     /// The variable that is missing.
@@ -83,6 +85,7 @@ impl Clients {
             region: required(&lookup, "AWS_REGION")?,
             dynamodb: endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
             sqs: endpoint("AWS_ENDPOINT_URL_SQS"),
+            eventbridge: endpoint("AWS_ENDPOINT_URL_EVENTBRIDGE"),
         };
         let connections = Connections::new(endpoints.trust());
         let config = config(&endpoints.region, credentials, &connections);
@@ -96,7 +99,15 @@ impl Clients {
             sqs: aws_sdk_sqs::Client::from_conf(sqs.build()),
             connections,
             endpoints,
+            config,
         })
+    }
+
+    /// What EventBridge's client is made of. One function has it, and makes it itself: the others do not carry its crate.
+    pub fn config_for_eventbridge(&self) -> SdkConfig {
+        let mut config = self.config.clone().into_builder();
+        config.set_endpoint_url(self.endpoints.eventbridge.clone());
+        config.build()
     }
 
     /// Opens the connection that a webhook's send will need, while its sender is looked up and it is recorded: a
@@ -119,7 +130,10 @@ impl Clients {
 impl Endpoints {
     /// An endpoint that was given may be anybody's, and those in China are not known to be signed by Amazon's roots.
     fn trust(&self) -> Trust {
-        if self.dynamodb.is_some() || self.sqs.is_some() || self.region.starts_with("cn-") {
+        let is_given = [&self.dynamodb, &self.sqs, &self.eventbridge]
+            .into_iter()
+            .any(Option::is_some);
+        if is_given || self.region.starts_with("cn-") {
             Trust::System
         } else {
             Trust::Amazon
@@ -185,6 +199,7 @@ mod tests {
             "AWS_ENDPOINT_URL",
             "AWS_ENDPOINT_URL_DYNAMODB",
             "AWS_ENDPOINT_URL_SQS",
+            "AWS_ENDPOINT_URL_EVENTBRIDGE",
         ] {
             assert_eq!(
                 trust(&[region, (name, "https://localhost:8443")]),

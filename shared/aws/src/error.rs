@@ -23,7 +23,7 @@ pub(crate) enum AwsError {
 }
 
 /// The port's error for an SDK's.
-pub(crate) fn port_error<E: ProvideErrorMetadata, R>(
+pub fn port_error<E: ProvideErrorMetadata, R>(
     call: &'static str,
     error: &SdkError<E, R>,
 ) -> PortError {
@@ -48,7 +48,7 @@ pub(crate) fn port_error<E: ProvideErrorMetadata, R>(
 }
 
 /// The port's error for a part of a request that the service refused; `code` is what it said.
-pub(crate) fn refused(call: &'static str, code: &str) -> PortError {
+pub fn refused(call: &'static str, code: &str) -> PortError {
     PortError {
         call,
         source: Box::new(AwsError::Refused(code.to_owned())),

@@ -14,6 +14,7 @@ use domain::{
 };
 use serde::Deserialize;
 
+use crate::batches::batches;
 use crate::error::{damaged, port_error, refused};
 
 /// Most messages in one request.
@@ -76,6 +77,10 @@ impl EventsQueue {
 /// # Errors
 /// When the message is no JSON.
 pub fn message_text(message: &QueueMessage) -> Result<String, serde_json::Error> {
+    sendable(message)
+}
+
+pub(crate) fn sendable(message: &impl serde::Serialize) -> Result<String, serde_json::Error> {
     let text = serde_json::to_string(message)?;
     if !text.contains(['\u{fffe}', '\u{ffff}']) {
         return Ok(text);
@@ -144,7 +149,7 @@ impl EventBatches for EventsQueue {
             let body = message_text(message).map_err(|_| damaged(call, "a message"))?;
             bodies.push((body, message.merchant_id()));
         }
-        for batch in batches(&bodies) {
+        for batch in requests(&bodies) {
             let mut send = self.client.send_message_batch().queue_url(&self.url);
             for (index, (body, merchant)) in batch.iter().enumerate() {
                 let entry = SendMessageBatchRequestEntry::builder()
@@ -188,25 +193,10 @@ async fn waiting(client: &Client, url: &str) -> Result<u64, PortError> {
         .ok_or_else(|| damaged(call, "the queue's length"))
 }
 
-/// Cuts messages into requests that SQS takes. A message too large for any goes alone, and is refused alone.
-fn batches<T>(bodies: &[(String, T)]) -> Vec<&[(String, T)]> {
-    let mut cut = Vec::new();
-    let mut rest = bodies;
-    while !rest.is_empty() {
-        let mut bytes = 0;
-        let fitting = rest
-            .iter()
-            .take(MAX_BATCH_MESSAGES)
-            .take_while(|(body, _)| {
-                bytes += body.len();
-                bytes <= MAX_BATCH_BYTES
-            })
-            .count();
-        let (batch, later) = rest.split_at(fitting.max(1));
-        cut.push(batch);
-        rest = later;
-    }
-    cut
+fn requests<T>(bodies: &[(String, T)]) -> Vec<&[(String, T)]> {
+    batches(bodies, MAX_BATCH_MESSAGES, MAX_BATCH_BYTES, |(body, _)| {
+        body.len()
+    })
 }
 
 impl Redelivery for EventsQueue {
@@ -382,7 +372,7 @@ mod tests {
 
     fn sizes(bodies: &[usize]) -> Vec<usize> {
         let bodies: Vec<_> = bodies.iter().map(|size| ("x".repeat(*size), ())).collect();
-        batches(&bodies).iter().map(|batch| batch.len()).collect()
+        requests(&bodies).iter().map(|batch| batch.len()).collect()
     }
 
     #[test]

@@ -19,7 +19,14 @@ use crate::surroundings::SystemClock;
 
 /// The crates whose lines are ours. Of all others only warnings are shown: at lower levels an SDK may write
 /// what is in a request.
-const OURS: [&str; 5] = ["aws", "domain", "ingest", "order_consumer", "webhook_relay"];
+const OURS: [&str; 6] = [
+    "aws",
+    "domain",
+    "ingest",
+    "order_consumer",
+    "status_publisher",
+    "webhook_relay",
+];
 /// Longer than most lines, so that most need one allocation.
 const LINE_BYTES: usize = 1_024;
 

@@ -66,7 +66,7 @@ const fn count(name: &'static str, dimensions: Dimensions, about: &'static str) 
 }
 
 /// All metrics, in the order of an event's way.
-pub const METRICS: [Metric; 22] = {
+pub const METRICS: [Metric; 26] = {
     use Dimensions::{Stack, StackAndProvider};
     [
         count(
@@ -166,6 +166,27 @@ pub const METRICS: [Metric; 22] = {
             Stack,
             "Runs of the relay that left most webhooks to a queue that is full.",
         ),
+        count(
+            "StatusChangesPublished",
+            Stack,
+            "Changes of an order's status that the event bus took.",
+        ),
+        count(
+            "StatusChangesHeld",
+            Stack,
+            "Changes to delivered or failed that wait, because they may be taken back.",
+        ),
+        count(
+            "PublishFailed",
+            Stack,
+            "Changes that were not published and come again.",
+        ),
+        Metric {
+            name: "PublishDelayMs",
+            unit: Unit::Milliseconds,
+            dimensions: Stack,
+            about: "From the receipt of the webhook that brought a status until its change was published.",
+        },
     ]
 };
 

@@ -1,5 +1,6 @@
 //! The `orders` table: an order's state and its timeline under one partition key.
 
+mod announcing;
 mod repair;
 mod reporting;
 
@@ -19,6 +20,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{damaged, port_error};
 use crate::scan::{Page, Part, approximate_count, page, scan};
 
+pub use announcing::{SavedWrite, StateWrite, UnreadableRecord, read_state_write};
 pub use repair::{Consistency, OrderItems, StateRead};
 pub use reporting::{Reported, ReportedItem};
 
@@ -27,9 +29,10 @@ const STATE: &str = "state";
 /// What the `orders` table counts beside the state.
 const REVISION: &str = "revision";
 /// The attributes of a state that may be absent; a save removes what its state does not have.
-const OPTIONAL: [&str; 13] = [
+const OPTIONAL: [&str; 14] = [
     "status",
     "status_since_ms",
+    "status_received_at_ms",
     "status_reason",
     "reversals",
     "driver",
@@ -259,6 +262,7 @@ mod tests {
         OrderState {
             status: Some(Status::Failed),
             status_since_ms: Some(EpochMillis::new(1_684_644_196_349)),
+            status_received_at_ms: Some(EpochMillis::new(1_684_644_197_000)),
             status_reason: Some(StatusReason::AttemptFailed),
             corrected: true,
             reversals: Reversals {

@@ -25,6 +25,7 @@ mod ports;
 mod reading;
 mod recording;
 mod status;
+mod status_change;
 mod time;
 mod webhook_record;
 
@@ -44,14 +45,18 @@ pub use policy::{
     Change, Decision, Meaning, NotApplied, ProviderClock, ProviderRules, Step, decide,
 };
 pub use ports::{
-    Claim, ClaimOutcome, Clock, CloseOutcome, ClosedAs, DeadLetters, EntryOutcome, EventBatches,
-    EventQueue, ExistingRecord, FirstShard, Installations, Orders, Overdue, PendingRecords,
-    PortError, PutOutcome, RecordClosing, Redelivery, RequestIds, SaveOutcome, SetAside, Timeline,
-    WebhookRecords,
+    Announcements, Claim, ClaimOutcome, Clock, CloseOutcome, ClosedAs, DeadLetters, EntryOutcome,
+    EventBatches, EventQueue, ExistingRecord, FirstShard, HeldChanges, Installations, KeepOutcome,
+    Orders, Overdue, PendingRecords, PortError, PutOutcome, RecordClosing, Redelivery, RequestIds,
+    SaveOutcome, SetAside, StatusChanges, Timeline, WebhookRecords,
 };
 pub use reading::{Ignored, Interpretation, Quarantined, Reading, Unmapped, believable};
 pub use recording::{Recording, RecordingOutcome, record};
 pub use status::{Status, StatusReason};
+pub use status_change::{
+    Announcement, ChangeId, DueChange, HeldMessage, Progress, STATUS_CHANGE_VERSION, SavedState,
+    Standing, StatusChange, ToldOf,
+};
 pub use time::{EpochMillis, Millis};
 pub use webhook_record::{
     DismissalReason, DismissalReasonError, FIRST_RELAY_DELAY, MAX_FORWARD_ATTEMPTS, PENDING_SHARDS,

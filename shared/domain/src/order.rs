@@ -110,6 +110,9 @@ pub struct OrderState {
     /// The time of the event that brought this status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_since_ms: Option<EpochMillis>,
+    /// When the webhook with that event was received.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_received_at_ms: Option<EpochMillis>,
     /// Why it failed or was canceled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<StatusReason>,
@@ -256,6 +259,7 @@ fn apply(
         Decision::Applied { from, to, change } => {
             state.status = Some(to);
             state.status_since_ms = Some(entry.occurred_at_ms);
+            state.status_received_at_ms = Some(entry.received_at_ms);
             state.status_reason = step.reason.or_else(|| reason_of_failure(from, to));
             state.corrected |= change == Change::Corrected;
             state.reversals.count(change);

@@ -4,8 +4,9 @@
 use std::future::Future;
 
 use crate::{
-    BodySha256, CredentialDigest, EpochMillis, Installation, MerchantId, OrderKey, OrderState,
-    PendingShard, QueueMessage, RecordState, RequestId, TimelineEntry, WebhookKey, WebhookRecord,
+    BodySha256, CredentialDigest, EpochMillis, HeldMessage, Installation, MerchantId, OrderKey,
+    OrderState, PendingShard, Progress, QueueMessage, RecordState, RequestId, Standing,
+    StatusChange, TimelineEntry, WebhookKey, WebhookRecord,
 };
 
 /// A call to the outside did not succeed. Whether it had an effect is unknown.
@@ -310,5 +311,51 @@ pub trait DeadLetters {
         &self,
         body: &str,
         merchant: Option<&MerchantId>,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// The bus that subscribers listen to.
+pub trait StatusChanges {
+    /// Publishes changes, no two of which are one order's: what one request has in it is in no order. Says of each, in their
+    /// order, whether it was taken.
+    fn publish(
+        &self,
+        changes: &[StatusChange],
+    ) -> impl Future<Output = Vec<Result<(), PortError>>> + Send;
+}
+
+/// The `orders` table, as far as the publisher needs it.
+pub trait Announcements {
+    /// Reads an order's state and the publisher's progress, consistently; nothing, where there is no state.
+    fn standing(
+        &self,
+        order: &OrderKey,
+    ) -> impl Future<Output = Result<Option<Standing>, PortError>> + Send;
+
+    /// Keeps the progress with an order whose progress is still the one that was seen.
+    fn keep(
+        &self,
+        order: &OrderKey,
+        seen: Option<Progress>,
+        progress: Progress,
+    ) -> impl Future<Output = Result<KeepOutcome, PortError>> + Send;
+}
+
+/// What keeping the progress found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepOutcome {
+    /// It is kept.
+    Kept,
+    /// Another progress than was seen, perhaps our own from a call whose answer was lost; or no order.
+    NotAsSeen,
+}
+
+/// The queue of what is published later.
+pub trait HeldChanges {
+    /// Sends a message that comes after so many seconds.
+    fn hold(
+        &self,
+        message: &HeldMessage,
+        seconds: u16,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 }

@@ -10,6 +10,7 @@ use domain::{
 };
 
 use crate::queue::Buried;
+use crate::stream::StateSaved;
 use crate::world::{Inside, StoredRecord, World};
 
 impl Clock for World {
@@ -273,7 +274,13 @@ impl Inside {
             .states
             .get(order)
             .map_or(1, |(_, revision)| revision + 1);
-        self.states.insert(order.clone(), (state.clone(), revision));
+        let new = (state.clone(), revision);
+        let old = self.states.insert(order.clone(), new.clone());
+        self.stream.push(StateSaved {
+            order: order.clone(),
+            old,
+            new: Some(new),
+        });
         self.seen.saves.push((order.clone(), state.clone()));
     }
 

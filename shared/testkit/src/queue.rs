@@ -100,6 +100,19 @@ impl Queue {
         (taken, exhausted)
     }
 
+    /// The messages that are visible now, as a queue hands them out: they stay.
+    pub(crate) fn due(&mut self, now: EpochMillis) -> Vec<Queued> {
+        let due = self
+            .messages
+            .iter_mut()
+            .filter(|message| message.visible_at <= now);
+        due.map(|message| {
+            message.receives += 1;
+            message.clone()
+        })
+        .collect()
+    }
+
     pub(crate) fn hide(&mut self, receipt_handle: &str, until: EpochMillis) {
         for message in &mut self.messages {
             if handle(&message.message_id) == receipt_handle {

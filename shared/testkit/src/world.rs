@@ -8,11 +8,12 @@ use std::task::Poll;
 
 use domain::{
     CompanyId, CredentialDigest, EpochMillis, Installation, InstallationState, MerchantId, Millis,
-    OrderKey, OrderState, PendingShard, PortError, RecordState, TimelineEntry, UrlKeyDigest,
-    WebhookKey, WebhookRecord,
+    OrderKey, OrderState, PendingShard, PortError, Progress, RecordState, StatusChange,
+    TimelineEntry, UrlKeyDigest, WebhookKey, WebhookRecord,
 };
 
 use crate::queue::{Buried, Queue, Queued};
+use crate::stream::StateSaved;
 use crate::webhooks::{MERCHANT, armada_credential, shipday_credential};
 
 /// The time in a new world: 2026-03-20T00:00:00Z, after every sample but the one from the far future.
@@ -96,6 +97,12 @@ pub(crate) struct Inside {
     pub(crate) states: BTreeMap<OrderKey, (OrderState, u64)>,
     pub(crate) queue: Queue,
     pub(crate) dead_letters: Vec<Buried>,
+    pub(crate) progress: BTreeMap<OrderKey, Progress>,
+    pub(crate) stream: Vec<StateSaved>,
+    pub(crate) held: Queue,
+    pub(crate) published: Vec<StatusChange>,
+    pub(crate) requests_to_bus: Vec<usize>,
+    pub(crate) refused_orders: BTreeSet<OrderKey>,
     pub(crate) postponed: Vec<(String, u32)>,
     pub(crate) seen: Observations,
     calls: Vec<&'static str>,
