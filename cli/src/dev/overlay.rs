@@ -26,8 +26,8 @@ pub(crate) enum Change {
     /// Whoever may do `sqs:SendMessage` may also do `sqs:SendMessageBatch`: AWS asks for the first for both, MiniStack
     /// for an action of the call's own name. Only where policies are enforced.
     BatchesAreSends,
-    /// The application in `operations.yaml` is not there: `sam package` would have to upload it first, and nobody is called
-    /// because of a local stack.
+    /// The applications in `operations.yaml` and `merchant-endpoint.yaml` are not there: `sam package` would have to upload them first,
+    /// nobody is called because of a local stack, and MiniStack's CloudFormation knows no API destinations.
     NobodyWatches,
     /// Functions have no alias and no gradual release: MiniStack has no CodeDeploy, and here a new version is called at once.
     NobodyReleases,
@@ -297,6 +297,7 @@ mod tests {
             "shipday-webhook",
             "order-consumer",
             "webhook-relay",
+            "status-publisher",
         ];
         Surroundings {
             code: binaries
@@ -379,8 +380,11 @@ mod tests {
                 /Resources/ArmadaWebhookFunctionWebhookRoute
                     - nothing
                     + {"Properties":{"ApiId":{"Ref":"WebhooksApi"},"RouteKey":"POST /webhooks/armada","Target":{"Fn::Sub":"integrations/${ArmadaWebhookFunctionWebhookIntegration}"}},"Type":"AWS::ApiGatewayV2::Route"}
+                /Resources/MerchantEndpoint
+                    - {"Condition":"TellsMerchantEndpoint","Properties":{"Location":"merchant-endpoint.yaml","Parameters":{"Bus":{"Ref":"OrderEventsBus"},"Key":{"Ref":"MerchantEndpointKey"},"Rate":{"Ref":"MerchantEndpointRate"},"TicketTopic":{"Ref":"TicketTopic"},"Url":{"Ref":"MerchantEndpointUrl"}}},"Type":"AWS::Serverless::Application"}
+                    + nothing
                 /Resources/Operations
-                    - {"Properties":{"Location":"operations.yaml","Parameters":{"AccessLogs":{"Ref":"AccessLogs"},"ApiId":{"Ref":"WebhooksApi"},"ArmadaSilentHours":{"Ref":"ArmadaSilentHours"},"ArmadaWebhookErrors":{"Ref":"ArmadaWebhookErrors"},"ArmadaWebhookFunction":{"Ref":"ArmadaWebhookFunction"},"ArmadaWebhookLogs":{"Ref":"ArmadaWebhookLogs"},"DeadLetterQueue":{"Fn::GetAtt":["DeadLetterQueue","QueueName"]},"EventsQueue":{"Fn::GetAtt":["EventsQueue","QueueName"]},"OrderConsumerErrors":{"Ref":"OrderConsumerErrors"},"OrderConsumerFunction":{"Ref":"OrderConsumerFunction"},"OrdersTable":{"Ref":"OrdersTable"},"PageTopic":{"Ref":"PageTopic"},"ServerErrors":{"Ref":"ServerErrors"},"ShipdaySilentHours":{"Ref":"ShipdaySilentHours"},"ShipdayWebhookErrors":{"Ref":"ShipdayWebhookErrors"},"ShipdayWebhookFunction":{"Ref":"ShipdayWebhookFunction"},"ShipdayWebhookLogs":{"Ref":"ShipdayWebhookLogs"},"StackName":{"Ref":"AWS::StackName"},"TicketTopic":{"Ref":"TicketTopic"},"WebhookRelayFunction":{"Ref":"WebhookRelayFunction"},"WebhooksTable":{"Ref":"WebhooksTable"}}},"Type":"AWS::Serverless::Application"}
+                    - {"Properties":{"Location":"operations.yaml","Parameters":{"AccessLogs":{"Ref":"AccessLogs"},"ApiId":{"Ref":"WebhooksApi"},"ArmadaSilentHours":{"Ref":"ArmadaSilentHours"},"ArmadaWebhookErrors":{"Ref":"ArmadaWebhookErrors"},"ArmadaWebhookFunction":{"Ref":"ArmadaWebhookFunction"},"ArmadaWebhookLogs":{"Ref":"ArmadaWebhookLogs"},"DeadLetterQueue":{"Fn::GetAtt":["DeadLetterQueue","QueueName"]},"EventsQueue":{"Fn::GetAtt":["EventsQueue","QueueName"]},"OrderConsumerErrors":{"Ref":"OrderConsumerErrors"},"OrderConsumerFunction":{"Ref":"OrderConsumerFunction"},"OrdersTable":{"Ref":"OrdersTable"},"PageTopic":{"Ref":"PageTopic"},"PublisherDeadLetterQueue":{"Fn::GetAtt":["PublisherDeadLetterQueue","QueueName"]},"ServerErrors":{"Ref":"ServerErrors"},"ShipdaySilentHours":{"Ref":"ShipdaySilentHours"},"ShipdayWebhookErrors":{"Ref":"ShipdayWebhookErrors"},"ShipdayWebhookFunction":{"Ref":"ShipdayWebhookFunction"},"ShipdayWebhookLogs":{"Ref":"ShipdayWebhookLogs"},"StackName":{"Ref":"AWS::StackName"},"StatusPublisherFunction":{"Ref":"StatusPublisherFunction"},"TicketTopic":{"Ref":"TicketTopic"},"WebhookRelayFunction":{"Ref":"WebhookRelayFunction"},"WebhooksTable":{"Ref":"WebhooksTable"}}},"Type":"AWS::Serverless::Application"}
                     + nothing
                 /Resources/OrderConsumerFunction/Properties/AutoPublishAliasAllProperties
                     - true
@@ -409,6 +413,15 @@ mod tests {
                 /Resources/ShipdayWebhookFunctionWebhookRoute
                     - nothing
                     + {"Properties":{"ApiId":{"Ref":"WebhooksApi"},"RouteKey":"POST /webhooks/shipday","Target":{"Fn::Sub":"integrations/${ShipdayWebhookFunctionWebhookIntegration}"}},"Type":"AWS::ApiGatewayV2::Route"}
+                /Resources/StatusPublisherFunction/Properties/AutoPublishAliasAllProperties
+                    - true
+                    + nothing
+                /Resources/StatusPublisherFunction/Properties/CodeUri
+                    - nothing
+                    + "s3://code/status-publisher"
+                /Resources/StatusPublisherFunction/Properties/DeploymentPreference
+                    - {"Alarms":[{"Ref":"StatusPublisherErrors"}],"Role":{"Fn::GetAtt":["ReleaseRole","Arn"]},"Type":{"Ref":"TrafficShift"}}
+                    + nothing
                 /Resources/WebhookRelayFunction/Properties/AutoPublishAliasAllProperties
                     - true
                     + nothing
@@ -423,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn no_resource_but_what_watches_disappears_or_changes_its_type() {
+    fn no_resource_but_the_nested_applications_disappears_or_changes_its_type() {
         let types = |template: &Value| -> BTreeSet<(String, String)> {
             let resources = template["Resources"].as_object().unwrap();
             resources
@@ -440,8 +453,12 @@ mod tests {
         let before = real_template();
         let after = types(&changed(&before, &everything));
         let gone: Vec<_> = types(&before).difference(&after).cloned().collect();
-        let watches = json!("AWS::Serverless::Application").to_string();
-        assert_eq!(gone, [("Operations".to_owned(), watches)]);
+        let application = json!("AWS::Serverless::Application").to_string();
+        let nested = ["MerchantEndpoint", "Operations"];
+        assert_eq!(
+            gone,
+            nested.map(|name| (name.to_owned(), application.clone()))
+        );
     }
 
     #[test]
@@ -480,6 +497,12 @@ mod tests {
                 /Resources/ShipdayWebhookRole/Properties/Policies/0/PolicyDocument/Statement/2/Action
                     - "sqs:SendMessage"
                     + ["sqs:SendMessage","sqs:SendMessageBatch"]
+                /Resources/StatusPublisherRole/Properties/Policies/0/PolicyDocument/Statement/3/Action/4
+                    - nothing
+                    + "sqs:SendMessageBatch"
+                /Resources/StatusPublisherRole/Properties/Policies/0/PolicyDocument/Statement/4/Action
+                    - "sqs:SendMessage"
+                    + ["sqs:SendMessage","sqs:SendMessageBatch"]
                 /Resources/WebhookRelayRole/Properties/Policies/0/PolicyDocument/Statement/2/Action/2
                     - nothing
                     + "sqs:SendMessageBatch"
@@ -511,6 +534,9 @@ mod tests {
                 /Resources/ShipdayWebhookFunction/Properties/Environment/Variables/MINISTACK_LAMBDA_PROXY_URL
                     - nothing
                     + "http://127.0.0.1:9000/2015-03-31/functions/shipday-webhook/invocations"
+                /Resources/StatusPublisherFunction/Properties/Environment/Variables/MINISTACK_LAMBDA_PROXY_URL
+                    - nothing
+                    + "http://127.0.0.1:9000/2015-03-31/functions/status-publisher/invocations"
                 /Resources/WebhookRelayFunction/Properties/Environment/Variables/MINISTACK_LAMBDA_PROXY_URL
                     - nothing
                     + "http://127.0.0.1:9000/2015-03-31/functions/webhook-relay/invocations"

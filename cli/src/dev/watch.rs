@@ -31,11 +31,12 @@ const COMPILED_WITHIN: Duration = Duration::from_secs(15 * 60);
 const POLL: Duration = Duration::from_millis(100);
 
 /// What the functions, or their compilation, must not inherit.
-const NOT_INHERITED: [&str; 11] = [
+const NOT_INHERITED: [&str; 12] = [
     // Another account, or another endpoint than the one that is set.
     "AWS_SESSION_TOKEN",
     "AWS_ENDPOINT_URL_DYNAMODB",
     "AWS_ENDPOINT_URL_SQS",
+    "AWS_ENDPOINT_URL_EVENTBRIDGE",
     // `cargo run` sets these for `hookctl`. A build script that reads them would run again each time, and with
     // `ring`'s half of the dependencies would be compiled anew.
     "CARGO_MANIFEST_DIR",
