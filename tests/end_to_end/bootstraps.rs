@@ -109,6 +109,8 @@ fn a_missing_or_bad_variable_ends_the_start_and_is_named(_: &Stack) {
         ("ORDERS_TABLE", "orders"),
         ("EVENTS_QUEUE_URL", "http://127.0.0.1/queue"),
         ("DEAD_LETTER_QUEUE_URL", "http://127.0.0.1/dead-letters"),
+        ("ORDER_EVENTS_BUS", "orders"),
+        ("HOLD_QUEUE_URL", "http://127.0.0.1/hold"),
     ]);
     for (binary, needed, bad) in [
         (
@@ -127,6 +129,7 @@ fn a_missing_or_bad_variable_ends_the_start_and_is_named(_: &Stack) {
             Some("RETENTION_DAYS"),
         ),
         ("webhook-relay", "WEBHOOKS_TABLE", None),
+        ("status-publisher", "ORDER_EVENTS_BUS", Some("HOLD_SECONDS")),
     ] {
         for missing in [needed, "AWS_REGION"] {
             let mut variables = everything.clone();

@@ -19,6 +19,7 @@ mod drill;
 mod faults;
 mod permissions;
 mod proxy;
+mod publishing;
 mod relay;
 mod repair;
 #[path = "../runbook.rs"]
@@ -124,10 +125,12 @@ fn all(stacks: &Arc<Stacks>) -> Vec<Trial> {
         webhooks::TESTS,
         simulate::TESTS,
         smoke::TESTS,
+        publishing::TESTS,
         board::TESTS,
     ];
     let faulty = [
         faults::TESTS,
+        publishing::HELD,
         permissions::TESTS,
         smoke::FAULTY,
         storm::TESTS,

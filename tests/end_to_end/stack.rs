@@ -18,6 +18,7 @@ use domain::{
 };
 use hookctl::dev::{Functions, LocalStack, LocalStackOptions};
 use hookctl::{HttpAnswer, WebhookAddress};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use providers::adapter;
 use serde_json::{Value, json};
 use testkit::Webhook;
@@ -26,12 +27,15 @@ use tokio::runtime::Runtime;
 use crate::proxy::Proxy;
 
 /// The functions under test.
-pub(crate) const BINARIES: [&str; 4] = [
+pub(crate) const BINARIES: [&str; 5] = [
     "armada-webhook",
     "shipday-webhook",
     "order-consumer",
     "webhook-relay",
+    "status-publisher",
 ];
+/// How long the stack behind the proxy holds a change back: longer than it takes to take it back.
+pub(crate) const HOLD_SECONDS: u16 = 10;
 /// How long a condition may take to come true; the schedule alone takes a minute.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How often it is looked at.
@@ -307,6 +311,26 @@ impl Stack {
         let answer = hookctl::post(&address, &headers, body.as_bytes()).unwrap();
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.body
+    }
+
+    /// Asks a service in the form of its query API.
+    pub(crate) fn query(&self, service: &str, version: &str, fields: &[(&str, &str)]) -> String {
+        let form: Vec<String> = fields
+            .iter()
+            .chain(&[("Version", version)])
+            .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)))
+            .collect();
+        self.ask(service, "/", &form.join("&"))
+    }
+
+    /// The name of the event bus.
+    pub(crate) fn bus(&self) -> &str {
+        self.output("OrderEventsBusName")
+    }
+
+    /// The client of SQS, for queues of a test's own.
+    pub(crate) fn sqs(&self) -> &aws_sdk_sqs::Client {
+        &self.sqs
     }
 
     /// Lets the time pass after which a merchant's pending records are due.
@@ -598,10 +622,12 @@ fn within<T>(time: Duration, condition: impl Fn() -> Option<T>) -> Option<T> {
 }
 
 /// A message that a killed consumer held comes again within seconds, not after six times the consumer's timeout,
-/// and the relay runs only when a test says so.
+/// the relay runs only when a test says so, and the publisher holds changes back.
 fn made_testable(template: &mut Value) {
     let resources = &mut template["Resources"];
     resources["EventsQueue"]["Properties"]["VisibilityTimeout"] = json!(3);
+    resources["HoldQueue"]["Properties"]["VisibilityTimeout"] = json!(3);
     let events = &mut resources["WebhookRelayFunction"]["Properties"]["Events"];
     events["EveryMinute"]["Properties"]["State"] = json!("DISABLED");
+    template["Parameters"]["HoldSeconds"]["Default"] = json!(HOLD_SECONDS);
 }
