@@ -22,7 +22,7 @@ pub(crate) use follow::{Tail, Watching};
 pub(crate) use repair::Chosen as ChosenWebhooks;
 pub(crate) use repair::{
     Close, DeadLetters, Discard, Erase, Filters, Ledger, List, Reading, Redrive, Refold, Replay,
-    ShowDeadLetters, ShowWebhook, Webhook, WholeReading,
+    Republish, ShowDeadLetters, ShowWebhook, Webhook, WholeReading,
 };
 pub(crate) use report::Report;
 pub(crate) use simulate::Simulate;
@@ -296,6 +296,8 @@ pub(crate) enum Order {
     Show(Show),
     /// Fold timelines anew and save the states that differ
     Refold(Refold),
+    /// Have subscribers told again where orders stand
+    Republish(Republish),
 }
 
 #[derive(Args, Debug)]

@@ -28,6 +28,7 @@ mod records;
 mod refold;
 mod report;
 mod repository;
+mod republish;
 mod resume;
 mod samples;
 mod scan;
@@ -56,6 +57,7 @@ use output::{Kept, Output, OutputError};
 use records::RecordError;
 use refold::RefoldError;
 use report::ReportError;
+use republish::RepublishError;
 use samples::SampleError;
 use send::SendError;
 use simulate::SimulateError;
@@ -161,6 +163,9 @@ async fn chosen(
         Command::Installation(command) => installation::run(command, choice, output).await?,
         Command::Order(Order::Show(options)) => order::run(options, choice, output).await?,
         Command::Order(Order::Refold(options)) => refold::run(options, choice, output).await?,
+        Command::Order(Order::Republish(options)) => {
+            republish::run(options, choice, output).await?;
+        }
         Command::Webhook(command) => records::run(command, choice, output).await?,
         Command::Dlq(command) => dead_letters::run(command, choice, output).await?,
         Command::Ledger(options) => ledger::run(options, choice, output).await?,
@@ -214,6 +219,8 @@ enum CommandError {
     #[error(transparent)]
     Refold(#[from] RefoldError),
     #[error(transparent)]
+    Republish(#[from] RepublishError),
+    #[error(transparent)]
     Record(#[from] RecordError),
     #[error(transparent)]
     DeadLetter(#[from] DeadLetterError),
@@ -241,6 +248,7 @@ impl CommandError {
             Self::Installation(InstallationError::NotFound { .. })
             | Self::Order(OrderError::NotFound { .. })
             | Self::Refold(RefoldError::NotFound { .. })
+            | Self::Republish(RepublishError::NotFound { .. })
             | Self::Record(
                 RecordError::NotFound(_)
                 | RecordError::SomeNotFound { .. }
@@ -251,6 +259,7 @@ impl CommandError {
             | Self::Installation(InstallationError::Stack(error))
             | Self::Order(OrderError::Stack(error))
             | Self::Refold(RefoldError::Stack(error))
+            | Self::Republish(RepublishError::Stack(error))
             | Self::Record(RecordError::Stack(error))
             | Self::DeadLetter(DeadLetterError::Stack(error))
             | Self::Send(SendError::Stack(error))
@@ -265,6 +274,7 @@ impl CommandError {
             | Self::Installation(_)
             | Self::Order(_)
             | Self::Refold(_)
+            | Self::Republish(_)
             | Self::Record(_)
             | Self::DeadLetter(_)
             | Self::Send(_)

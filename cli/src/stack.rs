@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use aws::{DeadLetterQueue, EventsQueue, InstallationsTable, OrdersTable, WebhooksTable};
+use aws::{
+    DeadLetterQueue, EventsQueue, HeldChangesQueue, InstallationsTable, OrdersTable, WebhooksTable,
+};
 use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata as _, SdkError};
@@ -205,6 +207,13 @@ impl Stack {
             events: EventsQueue::new(client.clone(), url("EventsQueueUrl")?),
             dead_letters: DeadLetterQueue::new(client, url("DeadLetterQueueUrl")?),
         })
+    }
+
+    /// The publisher's own queue.
+    pub(crate) fn hold_queue(&self) -> Result<HeldChangesQueue, StackError> {
+        let url = output(&self.name, &self.outputs, "HoldQueueUrl")?;
+        let client = aws_sdk_sqs::Client::new(&self.config);
+        Ok(HeldChangesQueue::new(client, url))
     }
 
     /// Its tables.

@@ -40,10 +40,23 @@ state that was seen.
 Keys are closed at once, or with --dry-run only looked at. Any other selection only says what would change, until
 --yes is given.";
 
+const REPUBLISHES: &str = "\
+What subscribers missed (see R13 in docs/operations.md) they are told as it is now: an event `OrderStatusChanged` with
+`republished: true`, without `from`, and with the id of the state's present revision. Who knew the status already hears nothing
+new. The publisher sends it, a moment later, from its hold queue.
+
+What it reads:
+  One order: one read. --since: every key of `orders` and one read for each order, whatever the time, and it tells of orders
+  whose status was received since then.
+
+Examples:
+  hookctl order republish shop-1 shipday 48210377
+  hookctl order republish --since 2026-01-07T20:00:00Z          (a dry run; --yes does it)";
+
 const REFOLDS: &str = "\
 An order's state is folded from its timeline whenever an event comes. After a change of mapping or policy this does
 the same for orders whose events have all come. A state that is right is not written. An order with more events than
-are folded is left alone.
+are folded is left alone. Subscribers are told of a status that becomes another one.
 
 One order is refolded at once, or with --dry-run only looked at; --all only says what would change, until --yes is
 given. The mapping and policy are those in this hookctl: build it from the deployed version.
@@ -302,6 +315,35 @@ pub(crate) struct Refold {
     pub(crate) dry_run: bool,
     /// Really do it, for --all
     #[arg(long, requires = "all")]
+    pub(crate) yes: bool,
+}
+
+/// `hookctl order republish`.
+#[derive(Args, Debug)]
+#[command(after_long_help = REPUBLISHES)]
+pub(crate) struct Republish {
+    /// Whose order it is
+    #[arg(required_unless_present = "since", requires_all = ["provider", "order"], conflicts_with_all = ["since", "of_merchant", "segments", "resume", "limit", "yes"])]
+    pub(crate) merchant: Option<MerchantId>,
+    /// armada or shipday
+    pub(crate) provider: Option<Provider>,
+    /// The provider's id of it
+    pub(crate) order: Option<OrderId>,
+    /// All orders whose status was received since then, like 2026-01-07T20:00:00Z
+    #[arg(long, value_name = "RFC 3339", value_parser = moment::parse)]
+    pub(crate) since: Option<EpochMillis>,
+    /// Of those orders only the ones of this merchant
+    #[arg(
+        id = "of_merchant",
+        long = "merchant",
+        value_name = "MERCHANT",
+        requires = "since"
+    )]
+    pub(crate) of_merchant: Option<MerchantId>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+    /// Really do it, for --since
+    #[arg(long, requires = "since")]
     pub(crate) yes: bool,
 }
 
