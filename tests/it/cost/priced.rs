@@ -5,21 +5,23 @@ use std::sync::Arc;
 use ::ingest::Receiver;
 use aws::{InstallationsTable, OrdersTable, WebhooksTable};
 use domain::{
-    Clock as _, FirstShard, Installation, InstallationState, MerchantId, Millis, PendingShard,
-    Provider, RequestId, RequestIds,
+    Clock as _, FirstShard, Installation, InstallationState, MerchantId, Millis, OrderState,
+    Orders as _, PendingShard, Provider, RequestId, RequestIds, Status, Timeline,
 };
 use order_consumer::Consumer;
 use providers::adapter;
 use serde_json::Value;
+use status_publisher::{Config, Publisher};
 use testkit::{
-    MERCHANT, NOW, Webhook, World, armada_credential, http_api_event, sample, shipday_credential,
-    sqs_batch,
+    MERCHANT, NOW, StateSaved, Webhook, World, armada_credential, http_api_event, sample,
+    shipday_credential, sqs_batch, stream_batch,
 };
 use webhook_relay::Relay;
 
 use super::meter::{Calls, CountedQueue, Meter};
+use crate::publishing::batch_of;
 use crate::strict_dynamodb::Database;
-use crate::support::gateway_request;
+use crate::support::{gateway_request, order_key};
 
 type MeteredReceiver =
     Receiver<InstallationsTable, WebhooksTable, CountedQueue, World, RealisticIds>;
@@ -161,6 +163,44 @@ impl Priced {
         self.meter.read();
         self.accept(webhook).await;
         self.apply(10).await;
+        self.meter.read()
+    }
+
+    /// What the tables are asked for while a change to `delivered` is held back and then published.
+    pub(super) async fn hold_and_publish(&self) -> Calls {
+        self.take_in((1..=4).map(|n| Sample::ArmadaV2.event(1, n)))
+            .await;
+        let orders = OrdersTable::new(self.meter.client(&self.database), "OrdersTable");
+        let order = order_key(Provider::Armada, &format!("{:010X}", 1));
+        let Timeline {
+            state, revision, ..
+        } = orders.read(&order).await.unwrap();
+        let state = state.unwrap();
+        assert_eq!(state.status, Some(Status::Delivered));
+        let before = OrderState {
+            status: Some(Status::PickedUp),
+            ..state.clone()
+        };
+        let saved = StateSaved {
+            order,
+            old: Some((before, revision - 1)),
+            new: Some((state, revision)),
+        };
+        let publisher = Publisher::new(
+            Config::from_lookup(|name| (name == "HOLD_SECONDS").then(|| "10".to_owned())).unwrap(),
+            status_publisher::Stores {
+                bus: self.world.clone(),
+                orders,
+                held: self.world.clone(),
+                clock: self.world.clone(),
+            },
+        );
+        self.meter.read();
+        let stream = batch_of(&stream_batch(&[saved], 0));
+        publisher.handle(stream).await.unwrap();
+        let due = batch_of(&sqs_batch(&self.world.held()));
+        publisher.handle(due).await.unwrap();
+        assert_eq!(self.world.published().len(), 1);
         self.meter.read()
     }
 

@@ -53,6 +53,11 @@ pub(super) const QUEUE_REQUESTS: Price = price(
     0.40 / MILLION,
     "$0.40 a million",
 );
+pub(super) const EVENTS: Price = price(
+    "EventBridge, a published event up to 64 KB",
+    1.00 / MILLION,
+    "$1.00 a million",
+);
 pub(super) const SCHEDULES: Price = price(
     "EventBridge Scheduler, a start",
     1.00 / MILLION,
@@ -64,7 +69,7 @@ pub(super) const DATA_OUT: Price = price("Data out to the internet, a GB", 0.09 
 pub(super) const LOGS: Price = price("CloudWatch Logs, a GB taken in", 0.50 / GB, "$0.50");
 
 /// All of them.
-pub(super) const PRICES: [Price; 12] = [
+pub(super) const PRICES: [Price; 13] = [
     API_REQUESTS,
     LAMBDA_REQUESTS,
     LAMBDA_GB_SECONDS,
@@ -73,6 +78,7 @@ pub(super) const PRICES: [Price; 12] = [
     STORAGE,
     RECOVERY,
     QUEUE_REQUESTS,
+    EVENTS,
     SCHEDULES,
     TRACES,
     DATA_OUT,
@@ -100,7 +106,7 @@ const fn input(what: &'static str, value: f64, unit: &'static str, from: &'stati
 }
 
 pub(super) const MEMORY_MB: Input = input(
-    "memory of the webhook functions and the relay",
+    "memory of the webhook functions, the relay and the publisher",
     256.0,
     "MB",
     "`template.yaml`",
@@ -138,6 +144,24 @@ pub(super) const IDLE_RECEIVES: Input = input(
     648_000.0,
     "a month",
     "5 pollers, each waiting 20 s; with MaximumConcurrency they do not become fewer",
+);
+pub(super) const IDLE_HOLD_RECEIVES: Input = input(
+    "receives of the publisher's idle queue",
+    259_200.0,
+    "a month",
+    "2 pollers, each waiting 20 s; polling the stream is free",
+);
+pub(super) const PUBLISHER_MS: Input = input(
+    "billed for a change that is published",
+    10.0,
+    "ms",
+    "estimate: one call of 3 ms, and what `make bench` adds to it for a webhook",
+);
+pub(super) const HOLD_MS: Input = input(
+    "billed more for a change that is held back",
+    30.0,
+    "ms",
+    "estimate: five calls more, and two calls of the function that find no change",
 );
 pub(super) const REGISTRY_READS: Input = input(
     "registry reads",
@@ -179,7 +203,7 @@ pub(super) const DUPLICATES: Input = input(
 );
 
 /// All of them.
-pub(super) const INPUTS: [Input; 15] = [
+pub(super) const INPUTS: [Input; 18] = [
     MEMORY_MB,
     CONSUMER_MEMORY_MB,
     WEBHOOK_MS,
@@ -188,6 +212,9 @@ pub(super) const INPUTS: [Input; 15] = [
     RELAY_MS,
     RELAY_RUNS,
     IDLE_RECEIVES,
+    IDLE_HOLD_RECEIVES,
+    PUBLISHER_MS,
+    HOLD_MS,
     REGISTRY_READS,
     TRACED,
     EVENTS_PER_ORDER,

@@ -10,11 +10,11 @@ use super::growth::by_timeline;
 use super::meter::{Call, Calls};
 use super::priced::{Priced, Sample};
 use super::prices::{
-    ANSWER_BYTES, API_REQUESTS, CONSUMER_MEMORY_MB, CONSUMER_MS, DATA_OUT, DUPLICATES,
-    EVENTS_PER_ORDER, GB, IDLE_RECEIVES, INPUTS, ITEM_OVERHEAD_BYTES, Input, LAMBDA_GB_SECONDS,
-    LAMBDA_REQUESTS, LOG_BYTES, LOGS, LONE_CONSUMER_MS, MEMORY_MB, MILLION, PRICES, PRICES_OF,
-    QUEUE_REQUESTS, READ_UNITS, RECOVERY, REGISTRY_READS, RELAY_MS, RELAY_RUNS, SCHEDULES, STORAGE,
-    TRACED, TRACES, WEBHOOK_MS, WRITE_UNITS,
+    ANSWER_BYTES, API_REQUESTS, CONSUMER_MEMORY_MB, CONSUMER_MS, DATA_OUT, DUPLICATES, EVENTS,
+    EVENTS_PER_ORDER, GB, HOLD_MS, IDLE_HOLD_RECEIVES, IDLE_RECEIVES, INPUTS, ITEM_OVERHEAD_BYTES,
+    Input, LAMBDA_GB_SECONDS, LAMBDA_REQUESTS, LOG_BYTES, LOGS, LONE_CONSUMER_MS, MEMORY_MB,
+    MILLION, PRICES, PRICES_OF, PUBLISHER_MS, QUEUE_REQUESTS, READ_UNITS, RECOVERY, REGISTRY_READS,
+    RELAY_MS, RELAY_RUNS, SCHEDULES, STORAGE, TRACED, TRACES, WEBHOOK_MS, WRITE_UNITS,
 };
 use crate::template::translated;
 
@@ -327,6 +327,13 @@ async fn fixed() -> (String, f64) {
                 grouped(IDLE_RECEIVES.value)
             ),
             IDLE_RECEIVES.value * QUEUE_REQUESTS.dollars,
+        ),
+        (
+            format!(
+                "idle polling of the publisher's queue, {} requests",
+                grouped(IDLE_HOLD_RECEIVES.value)
+            ),
+            IDLE_HOLD_RECEIVES.value * QUEUE_REQUESTS.dollars,
         ),
         (
             format!("relay: {} read units a run", idle.read_units()),
@@ -659,6 +666,57 @@ fn summary(measured: &[Measured], fixed: f64) -> String {
     text
 }
 
+/// What a million changes cost to publish: at once, and held back first.
+async fn publishing() -> String {
+    let priced = Priced::start().await;
+    let held = priced.hold_and_publish().await;
+    let units = |of: f64, price: f64| MILLION * of * price;
+    let time = |billed: f64| {
+        MILLION * MEMORY_MB.value / 1_024.0 * billed / 1_000.0 * LAMBDA_GB_SECONDS.dollars
+    };
+    let rows = [
+        ("EventBridge: the event", MILLION * EVENTS.dollars, 0.0),
+        (
+            "Lambda: requests, one for each change",
+            MILLION * LAMBDA_REQUESTS.dollars,
+            // When it is due, and twice because the progress is a write to the state as well.
+            3.0 * MILLION * LAMBDA_REQUESTS.dollars,
+        ),
+        (
+            "Lambda: time",
+            time(PUBLISHER_MS.value),
+            time(HOLD_MS.value),
+        ),
+        (
+            "DynamoDB: the progress, write units",
+            0.0,
+            units(held.write_units(), WRITE_UNITS.dollars),
+        ),
+        (
+            "DynamoDB: what stands, read units",
+            0.0,
+            units(held.read_units(), READ_UNITS.dollars),
+        ),
+        (
+            "SQS: send, receive, delete",
+            0.0,
+            3.0 * MILLION * QUEUE_REQUESTS.dollars,
+        ),
+    ];
+    let sum = rows.iter().fold((0.0, 0.0), |(at_once, held), row| {
+        (at_once + row.1, held + row.2)
+    });
+    let rows = rows.into_iter().chain([("**all**", sum.0, sum.1)]);
+    let rows = rows.map(|(what, at_once, more)| {
+        vec![
+            what.to_owned(),
+            format!("{at_once:.2}"),
+            format!("{:.2}", at_once + more),
+        ]
+    });
+    table(&["$ per million changes", "At once", "Held back"], rows)
+}
+
 /// Every part of the document that is computed, by name.
 async fn computed() -> Vec<(&'static str, String)> {
     let mut measured = Vec::new();
@@ -675,6 +733,7 @@ async fn computed() -> Vec<(&'static str, String)> {
         ("variants", variants(&measured)),
         ("units", units(&measured)),
         ("growth", by_timeline().await),
+        ("publishing", publishing().await),
         ("fixed", fixed),
         ("plan", plan(armada, shipday)),
         ("bounds", bounds_table(&bounds(armada, shipday))),
@@ -701,7 +760,7 @@ fn rewritten(document: &str, computed: &[(&str, String)]) -> String {
 #[tokio::test]
 async fn the_published_cost_is_computed_from_measured_units() {
     let document = fs::read_to_string(DOCUMENT).unwrap();
-    let computed = computed().await;
+    let computed = Box::pin(computed()).await;
     assert_eq!(document.matches("<!-- computed: ").count(), computed.len());
     expect_file![DOCUMENT].assert_eq(&rewritten(&document, &computed));
 }
