@@ -18,8 +18,8 @@ use order_consumer::Consumer;
 use providers::adapter;
 use serde_json::json;
 use testkit::{
-    Fault, MERCHANT, NOW, Queued, Webhook, World, armada_credential, http_api_event,
-    shipday_credential, sqs_batch,
+    Fault, MERCHANT, NOW, Queued, Webhook, World, armada_credential, but_for_the_receipt,
+    http_api_event, shipday_credential, sqs_batch,
 };
 use webhook_relay::{Relay, RunReport};
 
@@ -369,11 +369,6 @@ impl Tables {
             assert_eq!(&found_keys, keys, "one entry for each event of {order}");
             let folded = fold(adapter(order.provider), found.entries).state;
             assert_eq!(found.state.as_ref(), Some(&folded), "{order}");
-            // When each webhook was received is what differs.
-            let but_for_the_receipt = |state: &OrderState| OrderState {
-                status_received_at_ms: None,
-                ..state.clone()
-            };
             assert_eq!(
                 but_for_the_receipt(&folded),
                 but_for_the_receipt(state),

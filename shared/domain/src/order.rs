@@ -100,7 +100,7 @@ impl Reversals {
     }
 }
 
-/// Where an order stands. No wall-clock time is in it: equal timelines have equal states.
+/// Where an order stands. Every time in it is from the timeline: equal timelines have equal states.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct OrderState {

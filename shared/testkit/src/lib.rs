@@ -19,7 +19,7 @@ mod world;
 pub use flawed::{Flaw, Ports, ReadEvent, Side};
 pub use queue::{Buried, Queued, sqs_batch};
 pub use samples::{all_samples, events_folder, sample, sample_bytes};
-pub use stream::{StateSaved, stream_batch};
+pub use stream::{StateSaved, but_for_the_receipt, stream_batch};
 pub use webhooks::{
     ARMADA_APP_ID, ARMADA_INSTALLATION_ID, MERCHANT, SHIPDAY_TOKEN, Webhook, armada,
     armada_credential, http_api_event, rest_api_event, shipday, shipday_credential,

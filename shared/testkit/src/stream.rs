@@ -17,6 +17,14 @@ pub struct StateSaved {
     pub new: Option<Saved>,
 }
 
+/// A state without when its status was received: what differs when the same webhooks come at other times.
+pub fn but_for_the_receipt(state: &OrderState) -> OrderState {
+    OrderState {
+        status_received_at_ms: None,
+        ..state.clone()
+    }
+}
+
 /// Saves as Lambda hands them to the publisher; the first one has the sequence number `first`.
 pub fn stream_batch(saves: &[StateSaved], first: usize) -> Value {
     let records: Vec<Value> = saves
