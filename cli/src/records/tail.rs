@@ -77,6 +77,7 @@ impl<'a> Follower<'a> {
                 provider: options.provider,
                 since: Some(options.since.unwrap_or(EpochMillis::new(before_now))),
                 until: None,
+                since_or_open: None,
                 order: options.order.clone(),
             },
             known: RefCell::default(),
