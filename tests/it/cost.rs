@@ -72,7 +72,7 @@ async fn a_documented_webhook_of_armada_v1_costs_these_calls_and_units() {
         DeleteMessageBatch     EventsQueue            1     0     0     0     1       0       0       0
         PutItem                OrdersTable            1     0     1     0     0     502     789       2
         Query                  OrdersTable            1     1     0     0     0       0     173     744
-        UpdateItem             OrdersTable            1     0     1     0     0     390    1876       2
+        UpdateItem             OrdersTable            1     0     1     0     0     390    1913       2
         UpdateItem             WebhooksTable          1     0     1     1     0     770     590       2
         all                                           8     1     4     2     3
     "#]]).await;
@@ -88,7 +88,7 @@ async fn a_documented_webhook_of_armada_v2_costs_these_calls_and_units() {
         DeleteMessageBatch     EventsQueue            1     0     0     0     1       0       0       0
         PutItem                OrdersTable            1     0     1     0     0     499     786       2
         Query                  OrdersTable            1     1     0     0     0       0     173     741
-        UpdateItem             OrdersTable            1     0     1     0     0     366    1852       2
+        UpdateItem             OrdersTable            1     0     1     0     0     366    1889       2
         UpdateItem             WebhooksTable          1     0     1     1     0     755     595       2
         all                                           8     1     4     2     3
     "#]]).await;
@@ -104,7 +104,7 @@ async fn a_documented_webhook_of_shipday_costs_these_calls_and_units() {
         DeleteMessageBatch     EventsQueue            1     0     0     0     1       0       0       0
         PutItem                OrdersTable            1     0     1     0     0     624    1089       2
         Query                  OrdersTable            1     1     0     0     0       0     170    1044
-        UpdateItem             OrdersTable            1     0     1     0     0     496    2153       2
+        UpdateItem             OrdersTable            1     0     1     0     0     496    2190       2
         UpdateItem             WebhooksTable          1     0     1     1     0     811     582       2
         all                                           8     1     4     2     3
     "#]]).await;
@@ -283,7 +283,7 @@ async fn an_id_that_is_used_for_another_body_costs_a_refused_put_more() {
             DeleteMessageBatch     EventsQueue            1     0     0     0     1       0       0       0
             PutItem                OrdersTable            1     0     1     0     0     567     854       2
             Query                  OrdersTable            1     1     0     0     0       0     173     809
-            UpdateItem             OrdersTable            1     0     1     0     0     390    1876       2
+            UpdateItem             OrdersTable            1     0     1     0     0     390    1913       2
             UpdateItem             WebhooksTable          1     0     1     1     0     836     655       2
             all                                           9     1     5     2     3
         "#]],
@@ -308,7 +308,7 @@ async fn ten_orders_in_a_batch_cost_ten_times_one_and_one_delivery() {
             DeleteMessageBatch     EventsQueue            1     0     0     0     1       0       0       0
             PutItem                OrdersTable           10     0    10     0     0     502     789       2
             Query                  OrdersTable           10    10     0     0     0       0     173     744
-            UpdateItem             OrdersTable           10     0    10     0     0     390    1876       2
+            UpdateItem             OrdersTable           10     0    10     0     0     390    1913       2
             UpdateItem             WebhooksTable         10     0    10    10     0     772     590       2
             all                                          42    10    30    10     2
         "#]],
@@ -333,7 +333,7 @@ async fn ten_events_of_one_order_in_a_batch_share_one_query_and_one_save() {
             DeleteMessageBatch     EventsQueue            1     0     0     0     1       0       0       0
             PutItem                OrdersTable           10     0    10     0     0     502     789       2
             Query                  OrdersTable            1     2     0     0     0       0     173    7100
-            UpdateItem             OrdersTable            1     0     1     0     0     390    1877       2
+            UpdateItem             OrdersTable            1     0     1     0     0     390    1914       2
             UpdateItem             WebhooksTable         10     0    10    10     0     770     590       2
             all                                          24     2    21    10     2
         "#]],

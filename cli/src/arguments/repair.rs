@@ -51,7 +51,8 @@ What it reads:
 
 Examples:
   hookctl order republish shop-1 shipday 48210377
-  hookctl order republish --since 2026-01-07T20:00:00Z          (a dry run; --yes does it)";
+  hookctl order republish --since 2026-01-07T20:00:00Z
+  hookctl order republish --since 2026-01-07T20:00:00Z --yes";
 
 const REFOLDS: &str = "\
 An order's state is folded from its timeline whenever an event comes. After a change of mapping or policy this does
