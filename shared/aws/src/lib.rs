@@ -30,8 +30,8 @@ pub use installations_table::{InstallationsTable, Registration};
 pub use logging::{JsonLines, exit_code, log_as_json};
 pub use metrics::{Dimensions, METRICS, Metric, NAMESPACE, PROVIDER, STACK, Unit};
 pub use orders_table::{
-    Consistency, OrderItems, OrdersTable, Reported, ReportedItem, SavedWrite, StateRead, StateWrite,
-    UnreadableRecord, read_state_write,
+    Consistency, OrderItems, OrdersTable, Reported, ReportedItem, SavedWrite, StateRead,
+    StateWrite, UnreadableRecord, read_state_write,
 };
 pub use panics::{Panicked, caught};
 pub use scan::{Page, Part, Position, Segment};
