@@ -21,13 +21,13 @@ tests![
 ];
 
 /// `hookctl board`, as an operator runs it.
-struct Served {
+pub(crate) struct Served {
     hookctl: Child,
     url: String,
 }
 
 impl Served {
-    fn start(stack: &Stack, merchant: &Merchant<'_>, port: &str) -> Self {
+    pub(crate) fn start(stack: &Stack, merchant: &Merchant<'_>, port: &str) -> Self {
         let mut hookctl = stack
             .hookctl()
             .args(["board", "--json", "--interval=1", "--read-units=100000"])
@@ -63,7 +63,7 @@ impl Drop for Served {
 }
 
 /// A browser on the board of one merchant.
-fn browser_on(served: &Served, name: &str) -> Browser {
+pub(crate) fn browser_on(served: &Served, name: &str) -> Browser {
     let browser = Browser::start(&format!("board-{name}"));
     browser.resize(DESK);
     browser.prefer("light");
@@ -194,7 +194,7 @@ fn what_is_set_aside_is_explained_on_the_board_with_the_command_that_deals_with_
     browser.until("document.querySelector('#waiting-unmapped').open");
     let group = browser.text("#waiting-unmapped");
     for part in [
-        "unmapped: unknown_status",
+        "unmapped: unknown_status `teleported`",
         "webhook replay --state unmapped --merchant board-aside --yes",
     ] {
         assert!(group.contains(part), "{part}: {group}");
@@ -207,7 +207,7 @@ fn what_is_set_aside_is_explained_on_the_board_with_the_command_that_deals_with_
     let aside = browser.text(".set-aside");
     let key = "board-aside#order.updated#wh_2";
     for part in [
-        "unmapped: unknown_status".to_owned(),
+        "unmapped: unknown_status `teleported`".to_owned(),
         "add the word to the mapping".to_owned(),
         format!("webhook replay 'armada#{key}'"),
         format!("webhook close 'armada#{key}' --reason REASON"),

@@ -41,13 +41,13 @@ fn check(calls: &Calls, expected: &Expect) {
 }
 
 async fn check_whole_way(sample: Sample, expected: &Expect) {
-    let first = with_events(sample, 0)
+    let first = Box::pin(with_events(sample, 0))
         .await
         .whole_way(&sample.event(1, 1))
         .await;
     check(&first, expected);
     // A later event does the same calls and writes the same units: only the query's answer is longer.
-    let later = with_events(sample, 4)
+    let later = Box::pin(with_events(sample, 4))
         .await
         .whole_way(&sample.event(1, 5))
         .await;

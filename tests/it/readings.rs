@@ -51,7 +51,10 @@ fn describe(text: &mut String, name: &str, reading: &Reading) {
     writeln!(text, "  key: {}", reading.key).unwrap();
     match &reading.interpretation {
         Interpretation::Ignored(why) => writeln!(text, "  ignored: {}", why.as_str()),
-        Interpretation::Unmapped(why) => writeln!(text, "  unmapped: {}", why.as_str()),
+        Interpretation::Unmapped(why) => match why.unknown_word() {
+            Some(word) => writeln!(text, "  unmapped: {} `{word}`", why.as_str()),
+            None => writeln!(text, "  unmapped: {}", why.as_str()),
+        },
         Interpretation::Quarantined(why) => writeln!(text, "  quarantined: {}", why.as_str()),
         Interpretation::Event(event) => {
             let status = event.status.map_or("(status kept)", domain::Status::as_str);

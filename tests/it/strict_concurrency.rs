@@ -245,8 +245,8 @@ impl Tables {
     pub(crate) async fn receive(&self, webhook: &Webhook) -> (u16, String) {
         let request = gateway_request(&http_api_event(webhook));
         let response = match webhook.provider {
-            Provider::Armada => self.armada.handle(request).await,
-            Provider::Shipday => self.shipday.handle(request).await,
+            Provider::Armada => Box::pin(self.armada.handle(request)).await,
+            Provider::Shipday => Box::pin(self.shipday.handle(request)).await,
         };
         let body = String::from_utf8(response.body().to_vec()).unwrap();
         (response.status().as_u16(), body)

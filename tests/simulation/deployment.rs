@@ -147,10 +147,11 @@ impl ProviderAdapter for OlderMapping {
     fn read(&self, webhook: &Authenticated) -> Reading {
         let mut reading = self.today().read(webhook);
         if let Interpretation::Event(event) = &reading.interpretation {
-            let word = event.word.event.as_deref().or(event.word.status.as_deref());
-            match word {
+            let said = event.word.clone();
+            match said.event.as_deref().or(said.status.as_deref()) {
                 Some("waiting_pack" | "ORDER_ONTHEWAY") => {
-                    reading.interpretation = Interpretation::Unmapped(Unmapped::UnknownStatus);
+                    let why = Unmapped::UnknownStatus("no more".into());
+                    reading.interpretation = Interpretation::Unmapped(why);
                 }
                 Some("failed" | "ORDER_FAILED") => {
                     reading.interpretation = Interpretation::Quarantined(Quarantined::NotJson);

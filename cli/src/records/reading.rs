@@ -11,7 +11,11 @@ use domain::{
 use providers::adapter;
 use serde::Serialize;
 
+use super::view::printable;
 use crate::moment;
+
+/// Most characters that are shown of a word that nobody knows: it may be anything.
+const MAX_WORD_CHARS: usize = 64;
 
 /// A record, read anew.
 pub(crate) enum Understood<'a> {
@@ -25,6 +29,8 @@ pub(crate) enum Understood<'a> {
         record: &'a WebhookRecord,
         as_what: &'static str,
         why: &'static str,
+        /// What the provider said and today's mapping does not know.
+        unknown_word: Option<String>,
     },
     /// It cannot be read again.
     Damaged(String),
@@ -46,20 +52,22 @@ pub(crate) fn understand(stored: &StoredWebhook) -> Understood<'_> {
         Ok(restored) => restored,
         Err(why) => return Understood::Damaged(why),
     };
-    let no_event = |state: RecordState, why| Understood::NoEvent {
+    let no_event = |as_what, why, unknown_word| Understood::NoEvent {
         record,
-        as_what: state.as_str(),
+        as_what,
         why,
+        unknown_word,
     };
     match adapter(record.provider).read(&webhook).interpretation {
         Interpretation::Event(event) => Understood::Event { record, event },
-        Interpretation::Unmapped(why) => no_event(RecordState::Unmapped, why.as_str()),
-        Interpretation::Quarantined(why) => no_event(RecordState::Quarantined, why.as_str()),
-        Interpretation::Ignored(why) => Understood::NoEvent {
-            record,
-            as_what: "ignored",
-            why: why.as_str(),
-        },
+        Interpretation::Unmapped(why) => {
+            let as_what = RecordState::Unmapped.as_str();
+            no_event(as_what, why.as_str(), why.unknown_word().map(str::to_owned))
+        }
+        Interpretation::Quarantined(why) => {
+            no_event(RecordState::Quarantined.as_str(), why.as_str(), None)
+        }
+        Interpretation::Ignored(why) => no_event("ignored", why.as_str(), None),
     }
 }
 
@@ -80,6 +88,9 @@ pub(crate) enum ReadingView {
     NoEvent {
         would_be: &'static str,
         why: &'static str,
+        /// What the provider said and today's mapping does not know.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unknown_word: Option<String>,
     },
     Damaged {
         why: String,
@@ -99,9 +110,15 @@ impl From<&Understood<'_>> for ReadingView {
                     Meaning::ProofOfDelivery | Meaning::Unknown => None,
                 },
             },
-            Understood::NoEvent { as_what, why, .. } => Self::NoEvent {
+            Understood::NoEvent {
+                as_what,
+                why,
+                unknown_word,
+                ..
+            } => Self::NoEvent {
                 would_be: as_what,
                 why,
+                unknown_word: unknown_word.as_deref().map(beginning),
             },
             Understood::Damaged(why) => Self::Damaged { why: why.clone() },
         }
@@ -115,9 +132,26 @@ impl fmt::Display for ReadingView {
                 let status = status.map_or("proof of delivery", Status::as_str);
                 write!(f, "event of {order}: {status}")
             }
-            Self::NoEvent { would_be, why } => write!(f, "{would_be}: {why}"),
+            Self::NoEvent {
+                would_be,
+                why,
+                unknown_word,
+            } => {
+                write!(f, "{would_be}: {why}")?;
+                match unknown_word {
+                    Some(word) => write!(f, " `{}`", printable(word)),
+                    None => Ok(()),
+                }
+            }
             Self::Damaged { why } => write!(f, "damaged: {why}"),
         }
+    }
+}
+
+fn beginning(word: &str) -> String {
+    match word.char_indices().nth(MAX_WORD_CHARS) {
+        Some((end, _)) => format!("{}…", word.get(..end).unwrap_or_default()),
+        None => word.to_owned(),
     }
 }
 
@@ -293,8 +327,21 @@ pub(super) mod tests {
         }
         assert_eq!(
             said(&stored(RecordState::Pending, "teleported", 1)),
-            "unmapped: unknown_status"
+            "unmapped: unknown_status `teleported`"
         );
+    }
+
+    #[test]
+    fn an_unknown_word_is_shown_as_far_as_a_word_goes_and_acts_on_no_terminal() {
+        let long = "x".repeat(MAX_WORD_CHARS);
+        for (status, shown) in [
+            (long.clone(), long.clone()),
+            (format!("{long}y"), format!("{long}…")),
+            ("\\u001b[2J".to_owned(), "\\u{1b}[2J".to_owned()),
+        ] {
+            let said = said(&stored(RecordState::Unmapped, &status, 1));
+            assert_eq!(said, format!("unmapped: unknown_status `{shown}`"));
+        }
     }
 
     #[test]

@@ -428,6 +428,6 @@ mod tests {
         expect![[r#"
             RECEIVED                   STATE        APPLIED    SAYS                                KEY, ORDER
             2026-01-07T21:06:40.120Z   applied      in 2 s     delivered (completed)               armada#shop-1#order.updated#wh_5  shop-1#armada#A1
-            2026-01-07T21:06:40.120Z  !unmapped     -          unmapped: unknown_status            armada#shop-1#order.updated#wh_6  shop-1#armada#A1"#]].assert_eq(&lines.join("\n"));
+            2026-01-07T21:06:40.120Z  !unmapped     -          unmapped: unknown_status `teleported`  armada#shop-1#order.updated#wh_6  shop-1#armada#A1"#]].assert_eq(&lines.join("\n"));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,17 @@ pub struct ProviderWord {
         skip_serializing_if = "Option::is_none"
     )]
     pub status: Option<String>,
+}
+
+/// Shipday's event and the status, as far as they are there.
+impl fmt::Display for ProviderWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.event, &self.status) {
+            (Some(event), Some(status)) => write!(f, "{event} {status}"),
+            (Some(word), None) | (None, Some(word)) => f.write_str(word),
+            (None, None) => Ok(()),
+        }
+    }
 }
 
 impl ProviderWord {

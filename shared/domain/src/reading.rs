@@ -60,13 +60,14 @@ pub enum Ignored {
     AppUninstalled,
 }
 
-/// What is not known about a readable webhook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is not known about a readable webhook. The provider's own words are for operators alone: whatever stands there is no
+/// word of ours, so none of them is in a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unmapped {
-    /// The topic or event is none we know.
-    UnknownTopic,
-    /// The status is none we know, and nothing else decides.
-    UnknownStatus,
+    /// The topic, or Shipday's event, is none we know.
+    UnknownTopic(Box<str>),
+    /// The status is none we know, and nothing else decides: Shipday's event and it.
+    UnknownStatus(Box<str>),
     /// No status, and nothing else decides.
     MissingStatus,
     /// No time, or none that can be read.
@@ -101,14 +102,25 @@ impl Ignored {
 
 impl Unmapped {
     /// The word in logs.
-    pub const fn as_str(self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::UnknownTopic => "unknown_topic",
-            Self::UnknownStatus => "unknown_status",
+            Self::UnknownTopic(_) => "unknown_topic",
+            Self::UnknownStatus(_) => "unknown_status",
             Self::MissingStatus => "missing_status",
             Self::MissingEventTime => "missing_event_time",
             Self::UnbelievableEventTime => "unbelievable_event_time",
             Self::OtherCompany => "other_company",
+        }
+    }
+
+    /// What the provider said and nobody knows, as it was sent.
+    pub fn unknown_word(&self) -> Option<&str> {
+        match self {
+            Self::UnknownTopic(word) | Self::UnknownStatus(word) => Some(word),
+            Self::MissingStatus
+            | Self::MissingEventTime
+            | Self::UnbelievableEventTime
+            | Self::OtherCompany => None,
         }
     }
 }

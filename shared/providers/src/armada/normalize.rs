@@ -65,7 +65,10 @@ pub(super) fn read(webhook: &Authenticated) -> Reading {
     };
     match kind(topic) {
         Kind::Ignored(why) => outcome(key, None, Interpretation::Ignored(why)),
-        Kind::Unknown => outcome(key, None, Interpretation::Unmapped(Unmapped::UnknownTopic)),
+        Kind::Unknown => {
+            let why = Unmapped::UnknownTopic(topic.into());
+            outcome(key, None, Interpretation::Unmapped(why))
+        }
         Kind::Order => {
             let Some(id_text) = id_text else {
                 return outcome(
@@ -113,7 +116,7 @@ fn read_event(
         status: Some(text(body.status).ok_or(Unmapped::MissingStatus)?),
     };
     let Meaning::Reached(step) = mapping::meaning(&word) else {
-        return Err(Unmapped::UnknownStatus);
+        return Err(Unmapped::UnknownStatus(word.to_string().into()));
     };
     let occurred_at_ms = webhook
         .header(TIMESTAMP)

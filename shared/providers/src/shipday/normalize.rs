@@ -80,7 +80,9 @@ pub(super) fn read(webhook: &Authenticated) -> Reading {
 /// A new kind of webhook need not be about an order; one that speaks of a status must be.
 fn without_order(word: &ProviderWord) -> Interpretation {
     match (&word.event, mapping::meaning(word)) {
-        (Some(_), Meaning::Unknown) => Interpretation::Unmapped(Unmapped::UnknownTopic),
+        (Some(event), Meaning::Unknown) => {
+            Interpretation::Unmapped(Unmapped::UnknownTopic(event.as_str().into()))
+        }
         (None, Meaning::Unknown) | (_, Meaning::Reached(_) | Meaning::ProofOfDelivery) => {
             Interpretation::Quarantined(Quarantined::MissingOrderId)
         }
@@ -105,7 +107,7 @@ fn read_event(
         Meaning::Reached(step) => (Some(step.status), step.reason),
         Meaning::ProofOfDelivery => (None, None),
         Meaning::Unknown if word.status.is_none() => return Err(Unmapped::MissingStatus),
-        Meaning::Unknown => return Err(Unmapped::UnknownStatus),
+        Meaning::Unknown => return Err(Unmapped::UnknownStatus(word.to_string().into())),
     };
     let occurred_at_ms = time(update.timestamp).ok_or(Unmapped::MissingEventTime)?;
     if !believable(occurred_at_ms, webhook.received_at_ms()) {
