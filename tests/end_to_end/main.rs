@@ -15,6 +15,7 @@ mod board;
 mod bootstraps;
 mod browser;
 mod caller;
+mod downstream;
 mod drill;
 mod faults;
 mod permissions;
@@ -126,6 +127,7 @@ fn all(stacks: &Arc<Stacks>) -> Vec<Trial> {
         simulate::TESTS,
         smoke::TESTS,
         publishing::TESTS,
+        downstream::TESTS,
         board::TESTS,
     ];
     let faulty = [

@@ -33,7 +33,7 @@ const ORDER: u64 = 7;
 const MINUTE: u64 = 60_000;
 
 /// A queue of a test's own.
-struct Queue<'a> {
+pub(crate) struct Queue<'a> {
     stack: &'a Stack,
     url: String,
     heard: RefCell<Vec<Value>>,
@@ -63,7 +63,7 @@ impl Queue<'_> {
     }
 
     /// The events that it heard about an order of a merchant.
-    fn changes(&self, merchant: &Merchant<'_>) -> Vec<StatusChange> {
+    pub(crate) fn changes(&self, merchant: &Merchant<'_>) -> Vec<StatusChange> {
         self.heard()
             .into_iter()
             .map(|event| {
@@ -115,7 +115,7 @@ fn output(stack: &Stack, name: &str) -> String {
 }
 
 /// A queue that hears of everything on the bus.
-fn listening<'a>(stack: &'a Stack, name: &str) -> Queue<'a> {
+pub(crate) fn listening<'a>(stack: &'a Stack, name: &str) -> Queue<'a> {
     let rule = json!({
         "Type": "AWS::Events::Rule",
         "Properties": {

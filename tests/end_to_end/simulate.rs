@@ -12,13 +12,17 @@ tests![
 ];
 
 /// What a simulation said, and its exit code.
-struct Simulated {
-    code: i32,
-    verdict: Value,
-    stderr: String,
+pub(crate) struct Simulated {
+    pub(crate) code: i32,
+    pub(crate) verdict: Value,
+    pub(crate) stderr: String,
 }
 
-fn simulate(stack: &Stack, merchant: &Merchant<'_>, arguments: &[&str]) -> Simulated {
+pub(crate) fn simulate(
+    stack: &Stack,
+    merchant: &Merchant<'_>,
+    arguments: &[impl AsRef<std::ffi::OsStr>],
+) -> Simulated {
     let output = stack
         .hookctl()
         .args(["simulate", "--json", "--installation-id", "installation"])

@@ -293,8 +293,51 @@ impl Stack {
         serde_json::from_str(&self.ask("lambda", &path, "{}")).unwrap()
     }
 
+    /// Everything that was ever written to the table of orders, as its stream tells it.
+    pub(crate) fn orders_stream(&self) -> Vec<Value> {
+        let ask = |operation: &str, question: Value| -> Value {
+            let target = format!("DynamoDBStreams_20120810.{operation}");
+            let headers = [("x-amz-target", target.as_str())];
+            let answer = self.ask_with("dynamodb", "/", &headers, &question.to_string());
+            serde_json::from_str(&answer).unwrap()
+        };
+        let table = json!({ "TableName": self.output("OrdersTableName") });
+        let streams = ask("ListStreams", table);
+        let stream = &streams["Streams"][0]["StreamArn"];
+        let description = ask("DescribeStream", json!({ "StreamArn": stream }));
+        let shard = &description["StreamDescription"]["Shards"][0]["ShardId"];
+        let beginning = json!({
+            "StreamArn": stream, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON",
+        });
+        let mut next = ask("GetShardIterator", beginning)["ShardIterator"].take();
+        let mut records = Vec::new();
+        loop {
+            let mut page = ask("GetRecords", json!({ "ShardIterator": next }));
+            match page["Records"].take() {
+                Value::Array(page) if !page.is_empty() => records.extend(page),
+                _ => return records,
+            }
+            next = page["NextShardIterator"].take();
+        }
+    }
+
+    /// An order, as it is stored.
+    pub(crate) fn timeline(&self, order: &OrderKey) -> Timeline {
+        self.wait_for(self.orders().read(order)).unwrap()
+    }
+
     /// Asks a service for which there is no client here, as the owner of the account.
     pub(crate) fn ask(&self, service: &str, path: &str, body: &str) -> String {
+        self.ask_with(service, path, &[], body)
+    }
+
+    fn ask_with(
+        &self,
+        service: &str,
+        path: &str,
+        more_headers: &[(&str, &str)],
+        body: &str,
+    ) -> String {
         let address = WebhookAddress {
             url: format!("{}{path}", self.endpoint),
             host: None,
@@ -308,6 +351,7 @@ impl Stack {
             ("authorization", authorization.as_str()),
             ("content-type", "application/x-www-form-urlencoded"),
         ];
+        let headers = [&headers, more_headers].concat();
         let answer = hookctl::post(&address, &headers, body.as_bytes()).unwrap();
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.body
@@ -587,7 +631,7 @@ impl Merchant<'_> {
             provider,
             order_id: OrderId::parse(order).unwrap(),
         };
-        self.stack.wait_for(self.stack.orders().read(&key)).unwrap()
+        self.stack.timeline(&key)
     }
 
     /// Waits until an order has so many events, its state says so, and none of the merchant's records is pending.
