@@ -131,6 +131,9 @@ pub(crate) enum Dev {
     /// Empty the running stack: no webhooks, no orders, only the demo installations
     #[command(after_long_help = examples::RESET)]
     Reset,
+    /// Have every change of the running stack posted to an HTTP endpoint, as merchant-endpoint.yaml has it
+    #[command(after_long_help = TELLS_ENDPOINT)]
+    Endpoint(Endpoint),
     /// Let DynamoDB refuse the functions' calls about one table of the running stack, as if it had no capacity left
     #[command(after_long_help = THROTTLES)]
     Throttle(Throttle),
@@ -156,6 +159,31 @@ pub(crate) struct Up {
     /// Do not send the two sample webhooks
     #[arg(long)]
     pub(crate) no_samples: bool,
+}
+
+const TELLS_ENDPOINT: &str = "\
+One endpoint at a time: another URL takes the place of the one before, and `dev reset` ends it. The local stack does not send
+again what the endpoint did not take, and keeps to no rate.
+
+Examples:
+  hookctl dev endpoint http://127.0.0.1:8000/orders
+  hookctl dev endpoint http://127.0.0.1:8000/orders --key a-key-to-try
+  hookctl dev endpoint --off";
+
+#[derive(Args, Debug)]
+pub(crate) struct Endpoint {
+    /// Where changes are posted to
+    #[arg(required_unless_present = "off", conflicts_with = "off")]
+    pub(crate) url: Option<String>,
+    /// What the header x-api-key says; no real key
+    #[arg(long, default_value = "local-key", conflicts_with = "off")]
+    pub(crate) key: String,
+    /// Post nothing any more
+    #[arg(long)]
+    pub(crate) off: bool,
+    /// Where the services are, for a stack that `dev up` did not start
+    #[arg(long, value_name = "URL")]
+    pub(crate) service_endpoint: Option<String>,
 }
 
 const THROTTLES: &str = "\

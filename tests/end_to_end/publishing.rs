@@ -2,6 +2,10 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use domain::{OrderId, OrderKey, Provider, Status, StatusChange};
 use serde_json::{Value, json};
@@ -15,6 +19,7 @@ tests![
     a_rule_hears_of_each_change_once_whatever_comes_twice_or_late,
     the_example_sends_an_email_for_a_failed_delivery_and_for_no_other,
     an_operator_has_an_order_told_again,
+    an_endpoint_gets_the_change_alone_with_its_key,
 ];
 
 /// On the stack that holds changes back.
@@ -31,6 +36,7 @@ pub(crate) const HELD: &[(&str, crate::Test)] = &[
 
 const ORDER: u64 = 7;
 const MINUTE: u64 = 60_000;
+const POSTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// A queue of a test's own.
 pub(crate) struct Queue<'a> {
@@ -310,6 +316,105 @@ fn an_operator_has_an_order_told_again(stack: &Stack) {
     assert!(since("2026-01-01T00:00:00Z", &[]).contains("1 order(s)"));
     since("2026-01-01T00:00:00Z", &["--yes"]);
     assert_eq!(again(2)[1].id, change.id, "and a dry run tells nobody");
+}
+
+/// What is posted to an address of this machine: headers and body of each request.
+struct Endpoint {
+    url: String,
+    posted: Receiver<(String, Value)>,
+}
+
+impl Endpoint {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/orders", listener.local_addr().unwrap());
+        let (sender, posted) = mpsc::channel();
+        // It ends with the tests.
+        std::thread::spawn(move || {
+            for connection in listener.incoming() {
+                let request = answered_request(&connection.unwrap());
+                if sender.send(request).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { url, posted }
+    }
+
+    fn next(&self) -> (String, Value) {
+        self.posted.recv_timeout(POSTED_WITHIN).unwrap()
+    }
+}
+
+fn answered_request(mut connection: &TcpStream) -> (String, Value) {
+    let mut reader = BufReader::new(connection);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(reader.read_line(&mut head).unwrap(), 0, "{head}");
+    }
+    let head = head.to_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .unwrap();
+    let mut body = vec![0; length.parse().unwrap()];
+    reader.read_exact(&mut body).unwrap();
+    let answer = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
+    connection.write_all(answer).unwrap();
+    (head, serde_json::from_slice(&body).unwrap())
+}
+
+fn an_endpoint_gets_the_change_alone_with_its_key(stack: &Stack) {
+    let merchant = stack.merchant("endpoint");
+    let (first, second) = (Endpoint::start(), Endpoint::start());
+    let tell = |words: &[&str]| {
+        let mut command = stack.hookctl();
+        command.args(["dev", "endpoint", "--service-endpoint", stack.endpoint()]);
+        let said = command.args(words).output().unwrap();
+        assert!(said.status.success(), "{said:?}");
+    };
+    // Other tests' orders are posted too.
+    let of_merchant = |endpoint: &Endpoint| {
+        std::iter::repeat_with(|| endpoint.next())
+            .find(|(_, body)| body["merchant_id"] == "endpoint")
+            .unwrap()
+    };
+
+    tell(&[&first.url, "--key", "key-of-the-first"]);
+    live(&merchant, 1, &[(1, "ORDER_PIKEDUP", "PICKED_UP")]);
+    let (head, body) = of_merchant(&first);
+    assert!(head.starts_with("post /orders http/1.1\r\n"), "{head}");
+    assert!(
+        head.contains("\r\nx-api-key: key-of-the-first\r\n"),
+        "{head}"
+    );
+    assert!(
+        head.contains("\r\ncontent-type: application/json"),
+        "{head}"
+    );
+    let change: StatusChange = serde_json::from_value(body).unwrap();
+    assert_eq!(told(&[change]), [(None, Status::PickedUp)]);
+
+    tell(&[&second.url]);
+    live(&merchant, 1, &[(2, "ORDER_FAILED", "FAILED_DELIVERY")]);
+    let (_, body) = of_merchant(&second);
+    assert_eq!(
+        (&body["to"], &body["revision"]),
+        (&json!("failed"), &json!(2))
+    );
+
+    tell(&["--off"]);
+    let queue = listening(stack, "endpoint");
+    live(&merchant, 2, &[(1, "ORDER_PIKEDUP", "PICKED_UP")]);
+    eventually("it is told elsewhere", || queue.changes(&merchant).pop());
+    for endpoint in [first, second] {
+        let late = endpoint.posted.try_iter();
+        assert_eq!(
+            late.filter(|(_, body)| body["merchant_id"] == "endpoint")
+                .count(),
+            0
+        );
+    }
 }
 
 fn a_delivery_that_is_taken_back_in_time_is_not_told(stack: &Stack) {

@@ -367,6 +367,11 @@ impl Stack {
         self.ask(service, "/", &form.join("&"))
     }
 
+    /// Where the services are.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     /// The name of the event bus.
     pub(crate) fn bus(&self) -> &str {
         self.output("OrderEventsBusName")

@@ -1,5 +1,5 @@
-//! What `merchant-endpoint.yaml` promises about a merchant's own endpoint. The local stack has no API destinations, so
-//! this is where it is held.
+//! What `merchant-endpoint.yaml` promises about a merchant's own endpoint, as far as the local stack does not keep to it:
+//! there, nothing is sent again or set aside, and nobody asks who may call.
 
 use serde_json::{Value, json};
 

@@ -15,8 +15,8 @@ use super::hints::{Hints, program_from_here};
 use super::process::ProcessIdentity;
 use super::record::Record;
 use super::{
-    Functions, LocalStack, LocalStackOptions, emulator, pack, proxy, samples, template, throttle,
-    tools, watch,
+    Functions, LocalStack, LocalStackOptions, emulator, endpoint, pack, proxy, samples, template,
+    throttle, tools, watch,
 };
 use crate::arguments::{Board as BoardOptions, Dev, StackChoice, Up};
 use crate::board::Board;
@@ -50,6 +50,7 @@ pub(crate) async fn run(
         Dev::Up(options) => Box::pin(up(&root, &options, output)).await,
         Dev::Down => down(&root, output).await,
         Dev::Reset => reset(&root, output).await,
+        Dev::Endpoint(options) => Box::pin(endpoint::run(&root, &options, choice, output)).await,
         Dev::Throttle(options) => throttle::run(&root, &options, choice, output).await,
         Dev::Tools => {
             let mut interruption = Interruption::new().map_err(DevError::Signals)?;

@@ -68,7 +68,13 @@ impl Deployment {
         }
 
         let client = Client::new(&sdk::local(&self.endpoint));
-        let outputs = deploy(&client, &template.to_string()).await?;
+        let architecture = if cfg!(target_arch = "aarch64") {
+            "arm64"
+        } else {
+            "x86_64"
+        };
+        let parameters = [("Architecture", architecture)];
+        let outputs = deploy(&client, STACK_NAME, &template, &parameters).await?;
         for provider in Provider::ALL {
             if !outputs.contains_key(url_output(provider)) {
                 return Err(DevError::NoOutput(url_output(provider).to_owned()));
@@ -126,22 +132,30 @@ impl Deployment {
     }
 }
 
-async fn deploy(client: &Client, template: &str) -> Result<BTreeMap<String, String>, DevError> {
-    let architecture = Parameter::builder()
-        .parameter_key("Architecture")
-        .parameter_value(if cfg!(target_arch = "aarch64") {
-            "arm64"
-        } else {
-            "x86_64"
+/// Creates a stack, or updates it; its outputs.
+pub(crate) async fn deploy(
+    client: &Client,
+    stack_name: &str,
+    template: &Value,
+    parameters: &[(&str, &str)],
+) -> Result<BTreeMap<String, String>, DevError> {
+    let template = template.to_string();
+    let parameters: Vec<_> = parameters
+        .iter()
+        .map(|(name, value)| {
+            Parameter::builder()
+                .parameter_key(*name)
+                .parameter_value(*value)
+                .build()
         })
-        .build();
+        .collect();
     let capabilities = [Capability::CapabilityIam, Capability::CapabilityAutoExpand];
     let created = client
         .create_stack()
-        .stack_name(STACK_NAME)
-        .template_body(template)
+        .stack_name(stack_name)
+        .template_body(&template)
         .set_capabilities(Some(capabilities.to_vec()))
-        .parameters(architecture.clone())
+        .set_parameters(Some(parameters.clone()))
         .send()
         .await;
     match created {
@@ -153,10 +167,10 @@ async fn deploy(client: &Client, template: &str) -> Result<BTreeMap<String, Stri
         {
             let updated = client
                 .update_stack()
-                .stack_name(STACK_NAME)
+                .stack_name(stack_name)
                 .template_body(template)
                 .set_capabilities(Some(capabilities.to_vec()))
-                .parameters(architecture)
+                .set_parameters(Some(parameters))
                 .send()
                 .await;
             match updated {
@@ -167,16 +181,16 @@ async fn deploy(client: &Client, template: &str) -> Result<BTreeMap<String, Stri
         }
         Err(error) => return Err(refused(&error)),
     }
-    finished(client).await
+    finished(client, stack_name).await
 }
 
 /// Waits until the stack stands, and gives its outputs.
-async fn finished(client: &Client) -> Result<BTreeMap<String, String>, DevError> {
+async fn finished(client: &Client, stack_name: &str) -> Result<BTreeMap<String, String>, DevError> {
     let deadline = Instant::now() + DEPLOYED_WITHIN;
     loop {
         let described = client
             .describe_stacks()
-            .stack_name(STACK_NAME)
+            .stack_name(stack_name)
             .send()
             .await
             .map_err(|error| refused(&error))?;
@@ -192,7 +206,7 @@ async fn finished(client: &Client) -> Result<BTreeMap<String, String>, DevError>
             (status, _) => {
                 return Err(DevError::NotDeployed {
                     status: status.to_owned(),
-                    reasons: reasons(client).await,
+                    reasons: reasons(client, stack_name).await,
                 });
             }
         }
@@ -207,10 +221,10 @@ fn outputs(stack: &Stack) -> BTreeMap<String, String> {
 }
 
 /// What the resources that failed said.
-async fn reasons(client: &Client) -> String {
+async fn reasons(client: &Client, stack_name: &str) -> String {
     let described = client
         .describe_stack_events()
-        .stack_name(STACK_NAME)
+        .stack_name(stack_name)
         .send()
         .await;
     let reasons: Vec<String> = described
@@ -240,7 +254,7 @@ async fn reasons(client: &Client) -> String {
     }
 }
 
-fn refused<E, R>(error: &SdkError<E, R>) -> DevError
+pub(crate) fn refused<E, R>(error: &SdkError<E, R>) -> DevError
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
     R: std::fmt::Debug,

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{io, iter};
 
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::error::DevError;
@@ -147,23 +148,55 @@ pub(crate) fn request(
     path: &str,
     body: &[u8],
 ) -> Result<String, DevError> {
+    let what = format!("{method} {path}");
+    authorized(endpoint, service, method, path, &[], body, what)
+}
+
+/// Asks a service in the form of its JSON API. `target` is what is asked, like `AWSEvents.ListRules`.
+pub(crate) fn ask(
+    endpoint: &str,
+    service: &str,
+    target: &str,
+    question: &Value,
+) -> Result<Value, DevError> {
+    let headers = [
+        ("content-type", "application/x-amz-json-1.1"),
+        ("x-amz-target", target),
+    ];
+    let body = question.to_string();
+    let what = target.to_owned();
+    let answer = authorized(
+        endpoint,
+        service,
+        "POST",
+        "/",
+        &headers,
+        body.as_bytes(),
+        what,
+    )?;
+    Ok(serde_json::from_str(&answer).unwrap_or_default())
+}
+
+fn authorized(
+    endpoint: &str,
+    service: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    what: String,
+) -> Result<String, DevError> {
     // Says which service is meant, and who asks where policies are enforced. Signatures are not checked.
     let authorization = format!(
         "AWS4-HMAC-SHA256 Credential={LOCAL_KEY}/20260101/{LOCAL_REGION}/{service}/aws4_request, \
          SignedHeaders=host, Signature=0"
     );
     let url = format!("{endpoint}{path}");
-    let answer = http::request(
-        method,
-        &url,
-        &[("authorization", &authorization)],
-        body,
-        TIMEOUT,
-    )?;
+    let headers = [&[("authorization", authorization.as_str())], headers].concat();
+    let answer = http::request(method, &url, &headers, body, TIMEOUT)?;
     if answer.is_success() {
         Ok(answer.body)
     } else {
-        let what = format!("{method} {path}");
         Err(DevError::Service {
             what,
             status: answer.status,

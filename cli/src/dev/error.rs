@@ -120,6 +120,12 @@ pub enum DevError {
         /// The body of the answer.
         body: String,
     },
+    /// A service of the stack created something and did not say how it is called.
+    #[error("{what} was answered without a name: is it the pinned MiniStack that runs?")]
+    NoName {
+        /// The request.
+        what: String,
+    },
     /// CloudFormation did not answer, or refused.
     #[error("CloudFormation did not take the template: {0}")]
     CloudFormation(String),

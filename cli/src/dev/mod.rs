@@ -33,6 +33,7 @@ mod code;
 mod commands;
 mod deployment;
 mod emulator;
+mod endpoint;
 mod error;
 mod hints;
 mod overlay;

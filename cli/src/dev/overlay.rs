@@ -27,7 +27,7 @@ pub(crate) enum Change {
     /// for an action of the call's own name. Only where policies are enforced.
     BatchesAreSends,
     /// The applications in `operations.yaml` and `merchant-endpoint.yaml` are not there: `sam package` would have to upload them first,
-    /// nobody is called because of a local stack, and MiniStack's CloudFormation knows no API destinations.
+    /// nobody is called because of a local stack, and MiniStack's CloudFormation knows no API destinations (`endpoint.rs` has them).
     NobodyWatches,
     /// Functions have no alias and no gradual release: MiniStack has no CodeDeploy, and here a new version is called at once.
     NobodyReleases,

@@ -1,4 +1,4 @@
-//! `template.yaml` as JSON, and the functions in it.
+//! Templates of the repository as JSON, and the functions in `template.yaml`.
 
 use std::io;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub enum TemplateError {
     NoReader(#[source] io::Error),
     /// Something in it does not have the form that the local stack knows how to deploy.
     #[error(
-        "`{place}` in template.yaml does not have {what}: cli/src/dev/template.rs knows what the local stack needs"
+        "`{place}` of the template does not have {what}: cli/src/dev knows what the local stack needs"
     )]
     Unexpected {
         /// Where.
@@ -63,11 +63,16 @@ pub(crate) struct Route {
     pub(crate) timeout_in_millis: Value,
 }
 
-/// The template of the repository at `root`.
+/// `template.yaml` of the repository at `root`.
 pub(crate) fn read(root: &Path) -> Result<Value, TemplateError> {
+    read_file(root, "template.yaml")
+}
+
+/// A template of the repository at `root`.
+pub(crate) fn read_file(root: &Path, file: &str) -> Result<Value, TemplateError> {
     let run = Command::new(tools::python(root))
         .current_dir(root)
-        .args(["cli/dev/template_json.py", "template.yaml"])
+        .args(["cli/dev/template_json.py", file])
         .output()
         .map_err(TemplateError::NoReader)?;
     if !run.status.success() {
