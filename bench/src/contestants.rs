@@ -23,6 +23,19 @@ pub(crate) enum Role {
     Consumer,
     /// Updates one item for each message of a batch, and nothing else.
     SingleUpdateConsumer,
+    /// Publishes one change of the table's stream.
+    Publisher,
+}
+
+/// What can be compared with one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It is given a gateway's event, and answers as one.
+    Webhook,
+    /// It is given a batch of messages.
+    Consumer,
+    /// It is given a record of a stream.
+    Publisher,
 }
 
 impl Role {
@@ -36,14 +49,16 @@ impl Role {
                 .flat_map(|operation| [operation; BATCH])
                 .collect(),
             Self::SingleUpdateConsumer => vec!["UpdateItem"; BATCH],
+            Self::Publisher => vec!["PutEvents"],
         }
     }
 
-    /// Whether it is answered by a gateway's response, and not by a batch's.
-    pub(crate) const fn is_webhook(self) -> bool {
+    /// What it is compared with.
+    pub(crate) const fn kind(self) -> Kind {
         match self {
-            Self::ArmadaWebhook | Self::ShipdayWebhook | Self::IdempotentWebhook => true,
-            Self::Consumer | Self::SingleUpdateConsumer => false,
+            Self::ArmadaWebhook | Self::ShipdayWebhook | Self::IdempotentWebhook => Kind::Webhook,
+            Self::Consumer | Self::SingleUpdateConsumer => Kind::Consumer,
+            Self::Publisher => Kind::Publisher,
         }
     }
 }
@@ -84,6 +99,7 @@ pub(crate) fn ours(bootstraps: &Path, certificates: &Certificates) -> Result<Vec
         ("armada-webhook", Role::ArmadaWebhook),
         ("shipday-webhook", Role::ShipdayWebhook),
         ("order-consumer", Role::Consumer),
+        ("status-publisher", Role::Publisher),
     ]
     .into_iter()
     .map(|(name, role)| {

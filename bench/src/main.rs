@@ -29,7 +29,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
 use crate::certificates::Certificates;
-use crate::contestants::{Contestant, ours};
+use crate::contestants::{Contestant, Kind, Role, ours};
 use crate::delivery::deliver;
 use crate::environment::Launch;
 use crate::machine::Machine;
@@ -52,7 +52,7 @@ const MEMORY_MB: [u32; 4] = [128, 256, 512, 1_769];
 struct Arguments {
     #[command(subcommand)]
     what: What,
-    /// The wait of each call to DynamoDB or SQS, in milliseconds.
+    /// The wait of each call to a service, in milliseconds.
     #[arg(long, default_value_t = 3.0, global = true)]
     latency_ms: f64,
     /// Processes of each function that are measured until their first answer.
@@ -205,10 +205,9 @@ impl Bench {
         for number in 1..=effort.rounds {
             for (contestant, into) in contestants.iter().zip(&mut measured) {
                 eprintln!("round {number} of {}: {}", effort.rounds, contestant.name);
-                let effort = if contestant.role.is_webhook() {
-                    effort
-                } else {
-                    effort.of_batches()
+                let effort = match contestant.role.kind() {
+                    Kind::Webhook | Kind::Publisher => effort,
+                    Kind::Consumer => effort.of_batches(),
                 };
                 let warm = warm(contestant, &self.services, events, effort, launch)?;
                 into.warm.push(warm);
@@ -248,7 +247,7 @@ impl Bench {
         Ok(found)
     }
 
-    /// Of the webhook functions that do the same work, and of our consumer.
+    /// Of the webhook functions that do the same work, of our consumer and our publisher.
     fn shares(&self, contestants: &[Contestant], events: &mut Events<'_>) -> Result<Vec<AtMemory>> {
         let effort = Effort {
             cold_starts: self.arguments.cold_starts / 3,
@@ -261,7 +260,8 @@ impl Bench {
         let chosen: Vec<_> = contestants
             .iter()
             .filter(|one| {
-                one.role == contestants::Role::ArmadaWebhook || one.name == "order-consumer"
+                one.role == Role::ArmadaWebhook
+                    || ["order-consumer", "status-publisher"].contains(&one.name)
             })
             .cloned()
             .collect();

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::contestants::{Contestant, Role};
+use crate::contestants::{Contestant, Kind, Role};
 use crate::environment::{Environment, Invocation, Launch};
 use crate::samples::Samples;
 use crate::services::{Services, Tally};
@@ -94,6 +94,7 @@ impl<'a> Events<'a> {
             Role::ArmadaWebhook | Role::IdempotentWebhook => self.samples.armada(self.given),
             Role::ShipdayWebhook => self.samples.shipday(self.given),
             Role::Consumer | Role::SingleUpdateConsumer => self.samples.batch(self.given),
+            Role::Publisher => self.samples.change(self.given),
         }
     }
 }
@@ -169,15 +170,15 @@ pub(crate) fn warm(
 /// A wrong answer is no fast one.
 pub(crate) fn check(contestant: &Contestant, invocation: &Invocation) -> Result<()> {
     let answer: Value = serde_json::from_slice(&invocation.answer).unwrap_or_default();
-    let right = if contestant.role.is_webhook() {
-        answer["statusCode"] == 200
-            && answer["body"]
-                .as_str()
-                .is_some_and(|body| body.contains("accepted"))
-    } else {
-        answer["batchItemFailures"]
-            .as_array()
-            .is_some_and(Vec::is_empty)
+    let right = match contestant.role.kind() {
+        Kind::Webhook => {
+            let body = answer["body"].as_str();
+            answer["statusCode"] == 200 && body.is_some_and(|body| body.contains("accepted"))
+        }
+        Kind::Consumer | Kind::Publisher => {
+            let failures = answer["batchItemFailures"].as_array();
+            failures.is_some_and(Vec::is_empty)
+        }
     };
     ensure!(right, "{} answered {answer}", contestant.name);
     Ok(())

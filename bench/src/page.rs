@@ -7,6 +7,7 @@ use crate::results::{Measured, Results};
 /// The function that the others are compared with.
 const OURS: &str = "armada-webhook";
 const OUR_CONSUMER: &str = "order-consumer";
+const OUR_PUBLISHER: &str = "status-publisher";
 
 /// Writes the page of a run; `file` is where its raw results are.
 ///
@@ -29,6 +30,12 @@ pub(crate) fn page(results: &Results, file: &str) -> Result<String, std::fmt::Er
         OUR_CONSUMER,
         "Consumers, batches of ten different orders",
     )?;
+    functions(
+        &mut page,
+        results,
+        OUR_PUBLISHER,
+        "Publisher, one change at a time",
+    )?;
     calls(&mut page, results)?;
     quotas(&mut page, results)?;
     deliveries(&mut page, results)?;
@@ -44,7 +51,7 @@ fn head(page: &mut String, results: &Results, file: &str) -> std::fmt::Result {
     writeln!(
         page,
         "Written by `make {}`; [how it measures](../../bench/README.md). Commit {}, {}, {} with {} processors, {}, {}, load {} at \
-         the start. Every call to DynamoDB or SQS waits {} ms{round_trip}. Medians of {} cold starts and of {} warm processes, which took turns. Raw results: [{file}]({file}).\n",
+         the start. Every call to a service waits {} ms{round_trip}. Medians of {} cold starts and of {} warm processes, which took turns. Raw results: [{file}]({file}).\n",
         if results.of(OURS).is_some() {
             "bench"
         } else {
@@ -122,10 +129,9 @@ fn aims(page: &mut String, results: &Results) -> std::fmt::Result {
         is_met: reached <= most,
     };
     let functions = || {
-        results
-            .functions
-            .iter()
-            .filter(|one| [OURS, "shipday-webhook", OUR_CONSUMER].contains(&one.name.as_str()))
+        results.functions.iter().filter(|one| {
+            [OURS, "shipday-webhook", OUR_CONSUMER, OUR_PUBLISHER].contains(&one.name.as_str())
+        })
     };
     let memory = functions().map(Measured::peak_rss_mib).fold(0.0, f64::max);
     let zip = functions()
@@ -265,8 +271,8 @@ fn functions(page: &mut String, results: &Results, base: &str, title: &str) -> s
          | | First poll | First response | Cold CPU | Warm p50 | p99 | CPU per invocation | Peak memory | Files; zip | Instructions, cold | Warm |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     )?;
-    let same_role = |one: &&Measured| one.role.is_webhook() == base.role.is_webhook();
-    for one in results.functions.iter().filter(same_role) {
+    let same_kind = |one: &&Measured| one.role.kind() == base.role.kind();
+    for one in results.functions.iter().filter(same_kind) {
         let figure = |figure: fn(&Measured) -> f64, digits: usize| {
             let value = figure(one);
             format!("{value:.digits$} ({:.2}×)", value / figure(base))

@@ -16,7 +16,7 @@ use crate::packages::Package;
 pub(crate) struct Results {
     /// Where and of what.
     pub(crate) machine: Machine,
-    /// The wait of each call to DynamoDB or SQS, in milliseconds.
+    /// The wait of each call to a service, in milliseconds.
     pub(crate) call_latency_ms: f64,
     /// What a call takes for a bare client, that wait included, in milliseconds: the median before and after.
     pub(crate) round_trip_ms: Option<f64>,

@@ -21,6 +21,7 @@ pub(crate) struct Samples {
     shipday: Value,
     record: Value,
     message: Value,
+    change: Value,
 }
 
 impl Samples {
@@ -45,6 +46,7 @@ impl Samples {
             shipday: read("gateway/http-api-v2-shipday.json")?,
             record,
             message,
+            change: read("stream/delivered.json")?,
         })
     }
 
@@ -76,6 +78,16 @@ impl Samples {
             message.to_string()
         });
         self.batch_of(&messages.collect::<Vec<_>>())
+    }
+
+    /// Change number `n`, of an order of its own.
+    pub(crate) fn change(&self, n: usize) -> String {
+        let mut event = self.change.clone();
+        let change = &mut event["Records"][0]["dynamodb"];
+        for part in ["Keys", "NewImage", "OldImage"] {
+            change[part]["pk"]["S"] = json!(format!("demo-merchant#armada#{}", order(n)));
+        }
+        event.to_string()
     }
 
     /// A batch of these message texts.

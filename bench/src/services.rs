@@ -1,4 +1,4 @@
-//! DynamoDB and SQS over TLS, with constant answers after a constant wait: what is measured is the function, not
+//! DynamoDB, SQS and EventBridge over TLS, with constant answers after a constant wait: what is measured is the function, not
 //! the service.
 
 use std::collections::BTreeMap;
@@ -66,10 +66,11 @@ pub(crate) struct Services {
     shared: Arc<Shared>,
     dynamodb_port: u16,
     sqs_port: u16,
+    eventbridge_port: u16,
 }
 
 impl Services {
-    /// Starts both.
+    /// Starts them.
     ///
     /// # Errors
     /// When no port can be had.
@@ -78,6 +79,7 @@ impl Services {
         let services = Self {
             dynamodb_port: start(acceptor, &shared)?,
             sqs_port: start(acceptor, &shared)?,
+            eventbridge_port: start(acceptor, &shared)?,
             shared,
         };
         services.set_latency(latency);
@@ -93,6 +95,11 @@ impl Services {
     /// DynamoDB's endpoint.
     pub(crate) fn dynamodb(&self) -> String {
         format!("https://localhost:{}", self.dynamodb_port)
+    }
+
+    /// EventBridge's endpoint.
+    pub(crate) fn eventbridge(&self) -> String {
+        format!("https://localhost:{}", self.eventbridge_port)
     }
 
     /// SQS's endpoint.
@@ -121,7 +128,7 @@ impl Services {
     }
 }
 
-/// One of the services; both answer the same.
+/// One of the services; all answer the same.
 fn start(acceptor: &TlsAcceptor, shared: &Arc<Shared>) -> Result<u16> {
     let (acceptor, shared) = (acceptor.clone(), Arc::clone(shared));
     listen(async move |stream| {
@@ -190,6 +197,7 @@ fn content(operation: &str, body: &[u8], shared: &Shared) -> String {
             json!({ "MessageId": "5fea7756-0ea4-451a-a703-a558b933e274", "MD5OfMessageBody": md5_hex(text.as_bytes()) })
                 .to_string()
         }
+        "PutEvents" => r#"{"FailedEntryCount":0,"Entries":[{"EventId":"11710aed-b79e-4468-a20b-bb3c0c3b4860"}]}"#.to_owned(),
         _ => "{}".to_owned(),
     }
 }

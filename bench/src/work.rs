@@ -41,9 +41,22 @@ pub(crate) fn verify(
     );
     match contestant.role {
         Role::ArmadaWebhook | Role::ShipdayWebhook => recorded_and_sent(&event, &recorded),
+        Role::Publisher => published(&recorded),
         Role::IdempotentWebhook | Role::Consumer | Role::SingleUpdateConsumer => Ok(()),
     }
     .with_context(|| format!("{} does not do the work", contestant.name))
+}
+
+/// The event names the change.
+fn published(recorded: &Recorded) -> Result<()> {
+    let (_, request) = recorded.first().context("nothing is published")?;
+    let detail = request["Entries"][0]["Detail"].as_str().unwrap_or_default();
+    let detail: Value = serde_json::from_str(detail)?;
+    ensure!(
+        (&detail["from"], &detail["to"]) == (&"in_transit".into(), &"delivered".into()),
+        "the event says {detail}"
+    );
+    Ok(())
 }
 
 /// The put is conditional and holds the body, deflated; the message names the order.

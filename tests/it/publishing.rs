@@ -2,19 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws::{StateWrite, read_state_write};
 use aws_lambda_events::sqs::SqsBatchResponse;
 use domain::{
-    ChangeId, Driver, EpochMillis, HeldMessage, Millis, OrderKey, OrderState, Provider, Status,
-    StatusChange, StatusChanges as _,
+    ChangeId, Driver, EpochMillis, HeldMessage, Millis, OrderKey, OrderState, Orders as _,
+    Provider, Status, StatusChange, StatusChanges as _,
 };
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use status_publisher::{Batch, Config, EventBus, NamelessFailure, Publisher, Stores};
-use testkit::{Fault, NOW, World, sqs_batch, stream_batch};
+use testkit::{Fault, NOW, World, sample, sqs_batch, stream_batch};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::clients::clients;
+use crate::report::attributes;
+use crate::strict_dynamodb::Database;
 use crate::support::{Pipeline, order_key, shipday_event};
 
 const HOLD_SECONDS: u64 = 10;
@@ -168,6 +171,33 @@ fn in_words(change: &StatusChange) -> String {
 }
 
 // ---------------------------------------------------------------- at once
+
+#[tokio::test]
+async fn the_sample_of_the_stream_is_an_order_as_it_is_saved_and_is_published() {
+    let sample: Value = serde_json::from_str(&sample("stream/delivered.json")).unwrap();
+    let world = World::new();
+
+    let answer = publisher(&world, &[]).handle(batch_of(&sample)).await;
+
+    assert_eq!(ids(&answer.unwrap()), Vec::<String>::new());
+    assert_eq!(told(&world), ["5: in_transit > delivered"]);
+    let change = &sample["Records"][0]["dynamodb"];
+    let StateWrite::Saved(saved) = read_state_write(change.clone()).unwrap() else {
+        panic!("a state was saved");
+    };
+    for (name, state) in [
+        ("OldImage", saved.old.unwrap().state),
+        ("NewImage", saved.new.state),
+    ] {
+        let database = Database::start().await;
+        database.orders().save(&saved.order, &state).await.unwrap();
+        let scan = database.client.scan().table_name("OrdersTable");
+        let items = scan.send().await.unwrap().items.unwrap();
+        let mut item = attributes(&items[0]);
+        item["revision"] = change[name]["revision"].clone();
+        assert_eq!(item, change[name]);
+    }
+}
 
 #[tokio::test]
 async fn only_changes_of_the_status_are_published_and_each_once() {

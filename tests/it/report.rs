@@ -277,7 +277,7 @@ async fn export(database: &Database, test: &str) -> PathBuf {
     file.with_extension("json.gz")
 }
 
-fn attributes(item: &Item) -> Value {
+pub(crate) fn attributes(item: &Item) -> Value {
     let attributes = item.iter();
     attributes
         .map(|(name, value)| (name.clone(), attribute(value)))
