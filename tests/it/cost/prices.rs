@@ -1,5 +1,9 @@
 //! What AWS asks for, and what no test here can measure. Whoever knows better changes it here, and runs `make cost`.
 
+use std::fs;
+
+use serde_json::Value;
+
 /// A price, as AWS lists it for us-east-1.
 pub(super) struct Price {
     pub(super) what: &'static str,
@@ -127,7 +131,7 @@ pub(super) const CONSUMER_MS: Input = input(
 );
 pub(super) const LONE_CONSUMER_MS: Input = input(
     "billed for a batch of one",
-    15.0,
+    16.0,
     "ms",
     "`make bench`: accepted to applied at 10 a second, rounded up",
 );
@@ -153,9 +157,9 @@ pub(super) const IDLE_HOLD_RECEIVES: Input = input(
 );
 pub(super) const PUBLISHER_MS: Input = input(
     "billed for a change that is published",
-    10.0,
+    5.0,
     "ms",
-    "estimate: one call of 3 ms, and what `make bench` adds to it for a webhook",
+    "`make bench`: p50 with 256 MB and 3 ms a call, rounded up",
 );
 pub(super) const HOLD_MS: Input = input(
     "billed more for a change that is held back",
@@ -223,3 +227,32 @@ pub(super) const INPUTS: [Input; 18] = [
     LOG_BYTES,
     DUPLICATES,
 ];
+
+#[test]
+fn the_durations_are_those_of_the_last_benchmark() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../docs/benchmarks/functions.json"
+    );
+    let results: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(results["call_latency_ms"], 3.0);
+    let all = |list: &str| results[list].as_array().unwrap().iter();
+    let with = |name: &str, memory_mb: &Input| {
+        let mut shares = all("quotas").filter(|it| it["memory_mb"] == memory_mb.value);
+        let share = shares.find(|it| it["measured"]["name"] == name).unwrap();
+        let warm = share["measured"]["warm"].as_array().unwrap().iter();
+        let mut p50: Vec<f64> = warm.map(|it| it["p50"].as_f64().unwrap()).collect();
+        p50.sort_by(f64::total_cmp);
+        p50[(p50.len() - 1) / 2]
+    };
+    let alone = all("deliveries").find(|it| it["webhooks_per_second"] == 10);
+    let alone = &alone.unwrap()["accepted_to_applied"]["p50"];
+    for (input, measured_ms) in [
+        (WEBHOOK_MS, with("armada-webhook", &MEMORY_MB)),
+        (CONSUMER_MS, with("order-consumer", &CONSUMER_MEMORY_MB)),
+        (LONE_CONSUMER_MS, alone.as_f64().unwrap()),
+        (PUBLISHER_MS, with("status-publisher", &MEMORY_MB)),
+    ] {
+        assert_eq!(input.value, measured_ms.ceil(), "{}", input.what);
+    }
+}
