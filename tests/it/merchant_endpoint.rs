@@ -10,12 +10,16 @@ fn properties(name: &str) -> Value {
 }
 
 #[test]
-fn the_endpoint_gets_every_change_without_the_envelope() {
+fn the_endpoint_gets_every_change_of_a_real_order_without_the_envelope() {
     let rule = properties("EveryChange");
 
     assert_eq!(
         rule["EventPattern"],
-        json!({ "source": ["delivery-webhooks"], "detail-type": ["OrderStatusChanged"] })
+        json!({
+            "source": ["delivery-webhooks"],
+            "detail-type": ["OrderStatusChanged"],
+            "detail": { "merchant_id": [{ "anything-but": { "prefix": "smoke-test-" } }] },
+        })
     );
     assert_eq!(rule["Targets"][0]["InputPath"], "$.detail");
     assert_eq!(rule["Targets"].as_array().unwrap().len(), 1);
