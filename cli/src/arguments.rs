@@ -173,7 +173,7 @@ Examples:
 #[derive(Args, Debug)]
 pub(crate) struct Endpoint {
     /// Where changes are posted to
-    #[arg(required_unless_present = "off", conflicts_with = "off")]
+    #[arg(required_unless_present = "off", conflicts_with = "off", value_parser = web_address)]
     pub(crate) url: Option<String>,
     /// What the header x-api-key says; no real key
     #[arg(long, default_value = "local-key", conflicts_with = "off")]
@@ -184,6 +184,16 @@ pub(crate) struct Endpoint {
     /// Where the services are, for a stack that `dev up` did not start
     #[arg(long, value_name = "URL")]
     pub(crate) service_endpoint: Option<String>,
+}
+
+fn web_address(text: &str) -> Result<String, &'static str> {
+    let host = ["http://", "https://"]
+        .into_iter()
+        .find_map(|scheme| text.strip_prefix(scheme));
+    match host {
+        Some(host) if !host.is_empty() && !host.starts_with('/') => Ok(text.to_owned()),
+        Some(_) | None => Err("give a URL like http://127.0.0.1:8000/orders"),
+    }
 }
 
 const THROTTLES: &str = "\
@@ -512,6 +522,15 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_a_shell_lost_is_refused() {
+        for command in ["show", "replay", "close"] {
+            let parsed = Arguments::try_parse_from(["hookctl", "webhook", command, ""]);
+            let why = parsed.unwrap_err().kind();
+            assert_eq!(why, clap::error::ErrorKind::InvalidValue, "{command}");
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for (line, why) in [
             (
@@ -534,6 +553,10 @@ mod tests {
                 "hookctl installation add shipday --merchant m --not-after tomorrow",
                 "no point in time",
             ),
+            ("hookctl dev endpoint", "nowhere"),
+            ("hookctl dev endpoint 127.0.0.1:8000", "no URL"),
+            ("hookctl dev endpoint http:///orders", "no host"),
+            ("hookctl dev endpoint http://localhost/ --off", "both"),
             ("hookctl dev throttle", "no table"),
             ("hookctl dev throttle orders --off", "both"),
             ("hookctl order show m glovo 1", "no such provider"),

@@ -4,6 +4,7 @@ use std::num::{NonZeroU16, NonZeroU64};
 use std::path::PathBuf;
 
 use aws::WebhookFilter;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Args, Subcommand};
 use domain::{DismissalReason, EpochMillis, MerchantId, OrderId, OrderKey, Provider, RecordState};
 
@@ -239,6 +240,7 @@ pub(crate) struct List {
 #[derive(Args, Debug)]
 pub(crate) struct ShowWebhook {
     /// Its key, as `webhook list` shows it; quote it because of the #
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) key: String,
     /// Show the body, which names the customer
     #[arg(long)]
@@ -250,7 +252,7 @@ pub(crate) struct ShowWebhook {
 #[command(group = ArgGroup::new("selection").required(true).multiple(true).args(["keys", "state", "digest", "order"]))]
 pub(crate) struct Chosen {
     /// Their keys, as `webhook list` shows them; quote them because of the #
-    #[arg(value_name = "KEY", conflicts_with_all = ["state", "merchant", "provider", "since", "until", "digest", "order", "resume", "segments", "limit", "yes"])]
+    #[arg(value_name = "KEY", value_parser = NonEmptyStringValueParser::new(), conflicts_with_all = ["state", "merchant", "provider", "since", "until", "digest", "order", "resume", "segments", "limit", "yes"])]
     pub(crate) keys: Vec<String>,
     #[command(flatten)]
     pub(crate) filters: Filters,
