@@ -159,7 +159,7 @@ impl fmt::Display for Told {
         match &self.endpoint {
             Some(url) => write!(
                 f,
-                "Every change of a status is posted to {url}, until `hookctl dev endpoint --off`."
+                "Changes of a status are posted to {url}, until `hookctl dev endpoint --off`."
             ),
             None => f.write_str("Changes are posted nowhere any more."),
         }
